@@ -1,0 +1,111 @@
+package nixspace
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+	"time"
+)
+
+// Environment is a named, movable branch in a project.
+type Environment struct {
+	ID        ID
+	ProjectID ID
+	Project   string // the project's slug
+	Name      string // unique in its project; see [CheckName]
+	ParentID  ID     // the environment that it was branched from; empty for a first one
+	// Hash is the manifest hash of the head version. It is not unique: a branch
+	// without a change has its parent's hash.
+	Hash         string
+	FlakeContent string // the flake.nix of the head version
+	Head         ID     // the head version
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
+	CreatedBy    ID
+}
+
+// Ref returns the environment's full name, project/name.
+func (e *Environment) Ref() string { return e.Project + "/" + e.Name }
+
+// Version is one immutable commit of an environment.
+type Version struct {
+	ID            ID
+	EnvironmentID ID
+	// VersionHash identifies the version by all of its content, parents included;
+	// see [Version.ComputeHash].
+	VersionHash string
+	Parents     []string // version hashes; none for a first version, two for a merge
+	// ManifestHash is the SHA-256 of Canonical: equal wherever the package lock
+	// is equal.
+	ManifestHash string
+	Manifest     string // nixspace.toml as people wrote it
+	Canonical    []byte // canonical JSON with resolved store paths
+	FlakeContent string // the flake.nix rendered from the manifest
+	FlakeLock    string // its flake.lock
+	Message      string
+	Changes      []Change // against the first parent
+	Author       string
+	CreatedBy    ID
+	CreatedAt    time.Time
+	Seq          int64 // position in the environment's history, from 1
+}
+
+// ComputeHash returns the version's hash: the SHA-256, in lower-case hex, of the
+// compact JSON of its parents, manifest hash, manifest text, flake and lock,
+// message, author and time (RFC 3339, UTC, microseconds: what PostgreSQL keeps).
+// The environment is not part of it, so a version keeps its hash wherever it is
+// moved, as a git commit does.
+func (v *Version) ComputeHash() string {
+	parents := v.Parents
+	if parents == nil {
+		parents = []string{}
+	}
+	b, err := json.Marshal(struct {
+		Parents   []string `json:"parents"`
+		Manifest  string   `json:"manifest_hash"`
+		Text      string   `json:"manifest"`
+		Flake     string   `json:"flake"`
+		Lock      string   `json:"lock"`
+		Message   string   `json:"message"`
+		Author    string   `json:"author"`
+		CreatedAt string   `json:"created_at"`
+	}{parents, v.ManifestHash, v.Manifest, v.FlakeContent, v.FlakeLock, v.Message, v.Author,
+		v.CreatedAt.UTC().Truncate(time.Microsecond).Format("2006-01-02T15:04:05.000000Z")})
+	if err != nil {
+		panic("nixspace: marshal a version: " + err.Error()) // strings and times always marshal
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// Change is one difference between two manifests, by meaning.
+type Change struct {
+	Op   ChangeOp `json:"op"`
+	Path string   `json:"path"`           // the manifest key, for example "packages.postgresql"
+	From string   `json:"from,omitempty"` // as people read it; empty when added
+	To   string   `json:"to,omitempty"`   // empty when removed
+}
+
+// ChangeOp says what a [Change] did.
+type ChangeOp string
+
+// The operations of a change.
+const (
+	ChangeAdd    ChangeOp = "add"
+	ChangeRemove ChangeOp = "remove"
+	ChangeSet    ChangeOp = "set"
+)
+
+// SortChanges orders changes by path, in place.
+func SortChanges(cs []Change) {
+	slices.SortFunc(cs, func(a, b Change) int {
+		switch {
+		case a.Path < b.Path:
+			return -1
+		case a.Path > b.Path:
+			return 1
+		}
+		return 0
+	})
+}
