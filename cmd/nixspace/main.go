@@ -1,5 +1,157 @@
 // Command nixspace is NixSpace: server, command line and session runner in one
 // binary.
+//
+// Every verb has a file of its own, with a struct that kong fills and a Run
+// method that takes everything it touches from its arguments.
 package main
 
-func main() {}
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/nixspace/nixspace"
+)
+
+// version is set when a release is linked.
+var version = "unknown"
+
+// commands is the command tree.
+type commands struct {
+	globals
+
+	Up     upCmd     `cmd:"" group:"server" help:"Start the server, with everything that it needs."`
+	Doctor doctorCmd `cmd:"" group:"server" help:"Check whether this machine has what NixSpace needs."`
+	Runner runnerCmd `cmd:"" hidden:"" help:"Run the machine of one session (started by the server)."`
+
+	Version versionCmd `cmd:"" group:"other" help:"Print the version."`
+}
+
+// globals are the flags that every verb takes.
+type globals struct {
+	JSON  bool   `name:"json" help:"Print JSON."`
+	URL   string `name:"url" env:"NIXSPACE_URL" placeholder:"URL" help:"The server's address. Without it, the server of the state directory."`
+	Token string `name:"token" env:"NIXSPACE_TOKEN" placeholder:"TOKEN" help:"The token for the server. Better given by NIXSPACE_TOKEN: arguments are seen by other users."`
+	State string `name:"state" env:"NIXSPACE_STATE" type:"path" placeholder:"DIR" help:"The state directory (${state_dir})."`
+}
+
+// stateDir returns where the server keeps its state.
+func (g *globals) stateDir() (string, error) {
+	if g.State != "" {
+		return g.State, nil
+	}
+	if os.Geteuid() == 0 {
+		return "/var/lib/nixspace", nil
+	}
+	if d := os.Getenv("XDG_DATA_HOME"); d != "" {
+		return d + "/nixspace", nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", nixspace.Errorf(nixspace.KindInvalid, "state_dir_unknown", "no home directory is known: %w", err).
+			WithHint("give the state directory with --state or NIXSPACE_STATE")
+	}
+	return home + "/.local/share/nixspace", nil
+}
+
+// streams are what a verb reads from and writes to.
+type streams struct {
+	In  io.Reader
+	Out io.Writer // results
+	Err io.Writer // progress and errors
+}
+
+// commandTaker is a verb that runs a command of the user's: whatever stands
+// after "--" on the command line.
+type commandTaker interface{ setCommand(argv []string) }
+
+// exitCode is an error that ends the program with a code of its own and no
+// message: the code of a command that ran in a session.
+type exitCode int
+
+func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A second signal ends the program at once.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
+}
+
+// run executes one command line and returns the exit code.
+func run(ctx context.Context, args []string, std streams) (code int) {
+	// kong's own way to end early (after --help) is to exit.
+	type exit struct{ code int }
+	defer func() {
+		if r := recover(); r != nil {
+			e, ok := r.(exit)
+			if !ok {
+				panic(r)
+			}
+			code = e.code
+		}
+	}()
+	var tree commands
+	parser, err := newParser(&tree, std, func(code int) { panic(exit{code}) })
+	if err != nil {
+		return report(std.Err, false, err)
+	}
+	kctx, err := parse(parser, args)
+	if err != nil {
+		return report(std.Err, tree.JSON, usageError(err))
+	}
+	kctx.BindTo(ctx, (*context.Context)(nil))
+	kctx.Bind(std, &tree.globals, parser)
+	return report(std.Err, tree.JSON, kctx.Run())
+}
+
+func newParser(tree *commands, std streams, exit func(int)) (*kong.Kong, error) {
+	return kong.New(tree,
+		kong.Name("nixspace"),
+		kong.Description("Branch whole development environments the way you branch code, and run any of them as a microVM.\n\n"+exitCodesHelp),
+		kong.Writers(std.Out, std.Err),
+		kong.Exit(exit),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.ExplicitGroups([]kong.Group{
+			{Key: "server", Title: "Server"},
+			{Key: "environments", Title: "Environments"},
+			{Key: "sessions", Title: "Sessions"},
+			{Key: "other", Title: "Other"},
+		}),
+		kong.Vars{"state_dir": "/var/lib/nixspace for root, else ~/.local/share/nixspace"},
+	)
+}
+
+// parse splits the command line at the first "--" for verbs that run a command.
+// kong would join what stands before and after it.
+func parse(parser *kong.Kong, args []string) (*kong.Context, error) {
+	for i, a := range args {
+		if a != "--" {
+			continue
+		}
+		kctx, err := parser.Parse(args[:i])
+		if err != nil {
+			break
+		}
+		if t, ok := kctx.Selected().Target.Addr().Interface().(commandTaker); ok {
+			t.setCommand(args[i+1:])
+			return kctx, nil
+		}
+		break
+	}
+	return parser.Parse(args)
+}
+
+func usageError(err error) error {
+	var e *nixspace.Error
+	if errors.As(err, &e) {
+		return err
+	}
+	return nixspace.Errorf(nixspace.KindInvalid, "usage", "%s", err.Error()).WithHint("see nixspace --help")
+}
