@@ -28,10 +28,11 @@ type Environment struct {
 // Ref returns the environment's full name, project/name.
 func (e *Environment) Ref() string { return e.Project + "/" + e.Name }
 
-// Version is one immutable commit of an environment.
+// Version is one immutable commit of an environment. A branch without a change
+// has its parent's head version as its own head, as in git.
 type Version struct {
 	ID            ID
-	EnvironmentID ID
+	EnvironmentID ID // the environment that it was committed to
 	// VersionHash identifies the version by all of its content, parents included;
 	// see [Version.ComputeHash].
 	VersionHash string
@@ -43,12 +44,14 @@ type Version struct {
 	Canonical    []byte // canonical JSON with resolved store paths
 	FlakeContent string // the flake.nix rendered from the manifest
 	FlakeLock    string // its flake.lock
+	DrvPath      string // the store derivation of the environment; provenance, not part of the hash
+	OutPath      string // where its output is once it is realised
 	Message      string
 	Changes      []Change // against the first parent
 	Author       string
 	CreatedBy    ID
 	CreatedAt    time.Time
-	Seq          int64 // position in the environment's history, from 1
+	Seq          int64 // position in the history that leads to it, from 1
 }
 
 // ComputeHash returns the version's hash: the SHA-256, in lower-case hex, of the

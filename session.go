@@ -24,6 +24,7 @@ type Session struct {
 	Isolation    string // for people: "microVM (QEMU, software emulation)"
 	Ephemeral    bool   // its disk goes when it stops
 	StartedAt    time.Time
+	Since        time.Time // when it came into its Status
 	LastActivity time.Time
 	EndedAt      time.Time // zero while it has not ended
 	CreatedBy    ID

@@ -9,11 +9,12 @@ import (
 
 // The signatures of the use cases. Bodies follow.
 
-// Store is the database.
-type Store interface{}
+// Store is the database. Its interface is in the root package because state
+// implements it, and state imports nothing that is above the domain.
+type Store = nixspace.Database
 
 // Tx is a transaction on the database.
-type Tx interface{}
+type Tx = nixspace.Tx
 
 // Actor is who asks.
 type Actor struct {

@@ -1,0 +1,171 @@
+package nixspace
+
+import (
+	"context"
+	"time"
+)
+
+// Database is what NixSpace remembers. Its use cases are written against it;
+// package state/postgres implements it. It is safe for concurrent use.
+//
+// Methods that find one record fail with kind [KindNotFound] when there is none,
+// and those that create one with kind [KindExists] when its name is taken.
+type Database interface {
+	// Read gives access outside of a transaction: every call is one by itself.
+	Read() Tx
+	// InTx runs fn in a transaction (read committed) and commits it unless fn
+	// fails. It may run fn again after a failure to serialise, so fn has no
+	// effect but on its Tx.
+	InTx(ctx context.Context, fn func(Tx) error) error
+	// Subscribe sends a [Notice] for each commit that touches what a notice can
+	// name, until ctx ends; the channel is then closed. Commits that happen after
+	// Subscribe returned are not missed. Equal notices that wait are merged.
+	Subscribe(ctx context.Context) (<-chan Notice, error)
+}
+
+// Tx gives access to the records, inside or outside of a transaction. One that
+// was handed out by [Database.InTx] must be used by one goroutine at a time and
+// not after the function returned.
+type Tx interface {
+	Projects() ProjectStore
+	Environments() EnvironmentStore
+	Versions() VersionStore
+	Builds() BuildStore
+	Sessions() SessionStore
+	Events() EventStore
+}
+
+// Notice says that something changed; read it to see how.
+type Notice struct {
+	Topic NoticeTopic
+	ID    ID // of the build or session; empty for other topics
+}
+
+// NoticeTopic is what a [Notice] is about.
+type NoticeTopic string
+
+// The topics.
+const (
+	NoticeEvent   NoticeTopic = "event"   // events were appended
+	NoticeBuild   NoticeTopic = "build"   // a build or its log changed
+	NoticeSession NoticeTopic = "session" // a session changed or went away
+	NoticeResync  NoticeTopic = "resync"  // notices may have been lost: read everything again
+)
+
+// ProjectStore keeps projects and users.
+type ProjectStore interface {
+	Create(ctx context.Context, p *Project) error
+	ByID(ctx context.Context, id ID) (*Project, error)
+	BySlug(ctx context.Context, slug string) (*Project, error)
+	List(ctx context.Context) ([]Project, error) // by slug
+	// EnsureUser makes sure that the user exists, and returns the one with that
+	// name: its ID is the stored one, whatever ID was given.
+	EnsureUser(ctx context.Context, u User) (*User, error)
+}
+
+// EnvironmentStore keeps environments.
+type EnvironmentStore interface {
+	// Create adds an environment. Its head may be a version of another one, or
+	// one that is created later in the same transaction.
+	Create(ctx context.Context, e *Environment) error
+	ByID(ctx context.Context, id ID) (*Environment, error)
+	// Named lists environments of that name, by project: of all projects when
+	// project (a slug) is empty.
+	Named(ctx context.Context, project, name string) ([]Environment, error)
+	// List lists the environments of a project by name, or all by reference.
+	List(ctx context.Context, project ID) ([]Environment, error)
+	// MoveHead makes v the head of v's environment if its head is still from;
+	// otherwise it fails with kind [KindConflict] and code "head_moved".
+	MoveHead(ctx context.Context, v *Version, from ID) error
+	// Refs lists every project/name, for suggestions; at most limit.
+	Refs(ctx context.Context, limit int) ([]string, error)
+}
+
+// VersionStore keeps versions, which never change, and realisations.
+type VersionStore interface {
+	// Create adds a version; parent is its first parent, empty for a first one.
+	Create(ctx context.Context, v *Version, parent ID) error
+	ByID(ctx context.Context, id ID) (*Version, error)
+	// ByHash lists versions whose hash begins with prefix; at most limit.
+	ByHash(ctx context.Context, prefix string, limit int) ([]Version, error)
+	// History walks from head along the first parents, newest first: limit
+	// versions whose Seq is less than before (any when before is 0).
+	History(ctx context.Context, head ID, before int64, limit int) ([]Version, error)
+	// Realisation returns what was built from a derivation.
+	Realisation(ctx context.Context, drvPath string) (*Realisation, error)
+	// PutRealisation records a realisation, in place of an older one.
+	PutRealisation(ctx context.Context, r *Realisation) error
+}
+
+// BuildStore keeps builds and their logs.
+type BuildStore interface {
+	// Create adds a build. It fails with kind [KindExists] where a build of that
+	// version is under way.
+	Create(ctx context.Context, b *Build) error
+	ByID(ctx context.Context, id ID) (*Build, error)
+	// List lists builds, newest first: those of a version, or, when it is empty,
+	// all that are not final.
+	List(ctx context.Context, version ID) ([]Build, error)
+	// Transition stores b's status, error and times if the stored status is one
+	// of from, and reports whether it was.
+	Transition(ctx context.Context, b *Build, from ...BuildStatus) (bool, error)
+	// AppendLog adds lines, which follow each other in Seq.
+	AppendLog(ctx context.Context, lines []BuildLogLine) error
+	// Log returns at most limit lines of a build with Seq greater than after.
+	Log(ctx context.Context, build ID, after int64, limit int) ([]BuildLogLine, error)
+}
+
+// SessionStore keeps sessions.
+type SessionStore interface {
+	// Create adds a session, sets its Number to the next one of its environment
+	// and its Environment.
+	Create(ctx context.Context, s *Session) error
+	ByID(ctx context.Context, id ID) (*Session, error)
+	// List lists sessions, newest first.
+	List(ctx context.Context, f SessionFilter) ([]Session, error)
+	// Transition applies c if the stored session has c's generation and one of
+	// its From states, and returns the session as it then is. Otherwise it fails
+	// with kind [KindConflict] and code "session_moved".
+	Transition(ctx context.Context, c SessionChange) (*Session, error)
+	// Touch sets the time of the last activity.
+	Touch(ctx context.Context, id ID, at time.Time) error
+	// Delete removes a session that is stopped or failed.
+	Delete(ctx context.Context, id ID) error
+}
+
+// SessionFilter selects sessions; its zero value selects all.
+type SessionFilter struct {
+	Environment ID
+	Number      int             // 0 for any
+	Statuses    []SessionStatus // none for any
+	Limit       int             // 0 for no limit
+}
+
+// SessionChange is a step of a session's state machine.
+type SessionChange struct {
+	ID         ID
+	Generation int64           // that the session must have
+	From       []SessionStatus // that it must have one of
+	To         SessionStatus
+	At         time.Time
+	Reason     string
+	ReasonCode string
+	// VMID, Driver and Isolation replace the stored ones unless they are empty.
+	VMID, Driver, Isolation string
+	// Restart begins the next generation: To is [SessionCreating], the start time
+	// is At, and what was known of the old machine is forgotten.
+	Restart bool
+}
+
+// EventStore keeps events.
+type EventStore interface {
+	// Append adds an event and sets its Seq. Transactions that append commit in
+	// the order of their events' Seq, so a reader that has seen one will not find
+	// an earlier one later. Make it the last step of a transaction: others wait
+	// for it to end.
+	Append(ctx context.Context, e *Event) error
+	// After returns at most limit events with Seq greater than seq, oldest first.
+	After(ctx context.Context, seq int64, limit int) ([]Event, error)
+	// Last returns the Seq of the newest event; 0 when there is none.
+	Last(ctx context.Context) (int64, error)
+}
