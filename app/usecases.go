@@ -104,6 +104,11 @@ func (a *App) Environment(ctx context.Context, ref string) (*nixspace.Environmen
 	panic("to come")
 }
 
+// EnvironmentsByID returns those of the environments that exist, in any order.
+func (a *App) EnvironmentsByID(ctx context.Context, ids []nixspace.ID) ([]nixspace.Environment, error) {
+	panic("to come")
+}
+
 // Branch makes an environment from another one's version.
 func (a *App) Branch(ctx context.Context, in Branch) (*nixspace.Environment, *nixspace.Version, *nixspace.Build, error) {
 	panic("to come")
@@ -116,6 +121,11 @@ func (a *App) Change(ctx context.Context, in Change) (*nixspace.Version, *nixspa
 
 // Version returns a version by reference.
 func (a *App) Version(ctx context.Context, ref string) (*nixspace.Version, error) { panic("to come") }
+
+// VersionsByID returns those of the versions that exist, in any order.
+func (a *App) VersionsByID(ctx context.Context, ids []nixspace.ID) ([]nixspace.Version, error) {
+	panic("to come")
+}
 
 // Versions lists an environment's versions, newest first: limit of them, those
 // before the sequence number before (0 for the newest).
@@ -141,6 +151,12 @@ func (a *App) BuildByID(ctx context.Context, id nixspace.ID) (*nixspace.Build, e
 
 // Builds lists the builds of a version, newest first.
 func (a *App) Builds(ctx context.Context, versionRef string) ([]nixspace.Build, error) {
+	panic("to come")
+}
+
+// BuildLog returns at most limit lines of a build's log, those after the
+// sequence number after.
+func (a *App) BuildLog(ctx context.Context, id nixspace.ID, after int64, limit int) ([]nixspace.BuildLogLine, error) {
 	panic("to come")
 }
 
