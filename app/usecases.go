@@ -29,6 +29,16 @@ func WithActor(ctx context.Context, a Actor) context.Context {
 	return context.WithValue(ctx, actorKey{}, a)
 }
 
+// ActorFrom returns on whose behalf a context acts; kind unauthorized when it
+// says nothing.
+func ActorFrom(ctx context.Context) (Actor, error) {
+	a, ok := ctx.Value(actorKey{}).(Actor)
+	if !ok {
+		return Actor{}, nixspace.Errorf(nixspace.KindUnauthorized, "no_actor", "nobody is named on whose behalf this is asked")
+	}
+	return a, nil
+}
+
 // Edit is one change that somebody asks for.
 type Edit struct {
 	Op    nixspace.ChangeOp
