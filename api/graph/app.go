@@ -1,0 +1,78 @@
+// Package graph is the GraphQL API: a schema, and thin resolvers over the use
+// cases of package app.
+package graph
+
+import (
+	"context"
+
+	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/app"
+)
+
+// App is what the API asks for. [app.App] is the one that serves; tests have
+// another.
+type App interface {
+	Projects
+	Environments
+	Versions
+	Builds
+	Sessions
+	Catalog
+	Events
+}
+
+// Projects are the use cases of projects.
+type Projects interface {
+	CreateProject(ctx context.Context, in app.CreateProject) (*nixspace.Project, *nixspace.Environment, *nixspace.Build, error)
+	Projects(ctx context.Context) ([]nixspace.Project, error)
+	Project(ctx context.Context, ref string) (*nixspace.Project, error)
+}
+
+// Environments are the use cases of environments.
+type Environments interface {
+	Environments(ctx context.Context, project string) ([]nixspace.Environment, error)
+	Environment(ctx context.Context, ref string) (*nixspace.Environment, error)
+	EnvironmentsByID(ctx context.Context, ids []nixspace.ID) ([]nixspace.Environment, error)
+	Branch(ctx context.Context, in app.Branch) (*nixspace.Environment, *nixspace.Version, *nixspace.Build, error)
+	Change(ctx context.Context, in app.Change) (*nixspace.Version, *nixspace.Build, error)
+}
+
+// Versions are the use cases of versions.
+type Versions interface {
+	Version(ctx context.Context, ref string) (*nixspace.Version, error)
+	VersionsByID(ctx context.Context, ids []nixspace.ID) ([]nixspace.Version, error)
+	Versions(ctx context.Context, ref string, before int64, limit int) ([]nixspace.Version, error)
+	Realisation(ctx context.Context, versionRef string) (*nixspace.Realisation, error)
+}
+
+// Builds are the use cases of builds.
+type Builds interface {
+	Build(ctx context.Context, versionRef string) (*nixspace.Build, error)
+	BuildByID(ctx context.Context, id nixspace.ID) (*nixspace.Build, error)
+	Builds(ctx context.Context, versionRef string) ([]nixspace.Build, error)
+	BuildLog(ctx context.Context, id nixspace.ID, after int64, limit int) ([]nixspace.BuildLogLine, error)
+	CancelBuild(ctx context.Context, id nixspace.ID) (*nixspace.Build, error)
+	WatchBuild(ctx context.Context, id nixspace.ID) (<-chan nixspace.BuildUpdate, error)
+}
+
+// Sessions are the use cases of sessions.
+type Sessions interface {
+	StartSession(ctx context.Context, in app.StartSession) (*nixspace.Session, error)
+	Sessions(ctx context.Context, ref string, all bool) ([]nixspace.Session, error)
+	Session(ctx context.Context, ref string) (*nixspace.Session, error)
+	WatchSession(ctx context.Context, ref string) (<-chan nixspace.SessionUpdate, error)
+	StopSession(ctx context.Context, ref string) (*nixspace.Session, error)
+	RemoveSession(ctx context.Context, ref string) error
+}
+
+// Catalog is the search for packages.
+type Catalog interface {
+	SearchPackages(ctx context.Context, query string, limit int) ([]nixspace.Package, error)
+}
+
+// Events is the feed of what happens.
+type Events interface {
+	WatchEvents(ctx context.Context, after int64) (<-chan nixspace.Event, error)
+}
+
+var _ App = (*app.App)(nil)

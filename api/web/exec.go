@@ -1,0 +1,240 @@
+package web
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+
+	"github.com/coder/websocket"
+
+	"github.com/nixspace/nixspace"
+)
+
+// ExecProtocol is the websocket subprotocol of the exec and shell sockets.
+const ExecProtocol = "nixspace.exec.v1"
+
+// The types of frames on an exec socket: the first byte of each binary message.
+const (
+	FrameStdin    = 0 // client → server: bytes
+	FrameStdinEOF = 1 // client → server: empty
+	FrameStdout   = 2 // server → client: bytes
+	FrameStderr   = 3 // server → client: bytes
+	FrameExit     = 4 // server → client: exit code, int32 big endian; the last frame
+	FrameResize   = 5 // client → server: columns and rows, uint16 big endian each
+	FrameSignal   = 6 // client → server: a name, "SIGINT"
+	FrameError    = 7 // server → client: JSON; the last frame, instead of an exit
+)
+
+const (
+	frameMax    = 64 << 10 // bytes of payload
+	stdinQueued = 8        // frames that wait for the process to read
+)
+
+// exec runs one command in a session.
+func (h *Handler) exec(w http.ResponseWriter, r *http.Request) { h.run(w, r, false) }
+
+// shell runs an interactive shell in a session, on a terminal.
+func (h *Handler) shell(w http.ResponseWriter, r *http.Request) { h.run(w, r, true) }
+
+func (h *Handler) run(w http.ResponseWriter, r *http.Request, shell bool) {
+	ctx := r.Context()
+	// Errors before the upgrade are plain HTTP errors.
+	m, err := h.cfg.App.Machine(ctx, r.PathValue("ref"))
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+		Subprotocols:    []string{ExecProtocol},
+		CompressionMode: websocket.CompressionDisabled,
+	})
+	if err != nil {
+		return // Accept answered
+	}
+	defer conn.CloseNow()
+	if conn.Subprotocol() != ExecProtocol {
+		_ = conn.Close(websocket.StatusPolicyViolation, "the subprotocol must be "+ExecProtocol)
+		return
+	}
+	conn.SetReadLimit(frameMax + 1)
+	p, err := startCommand(ctx, conn, m, shell)
+	if err != nil {
+		h.endWithError(ctx, r, conn, err)
+		return
+	}
+	defer p.Close()
+	if err := conn.Write(ctx, websocket.MessageText, []byte(`{"ok":true}`)); err != nil {
+		return
+	}
+	if err := serveProcess(ctx, conn, p); err != nil {
+		h.endWithError(ctx, r, conn, err)
+	}
+}
+
+// endWithError tells the client why there will be no exit code.
+func (h *Handler) endWithError(ctx context.Context, r *http.Request, conn *websocket.Conn, err error) {
+	if ctx.Err() != nil && h.streams.Err() != nil {
+		_ = conn.Close(websocket.StatusGoingAway, "the server is stopping")
+		return
+	}
+	if ctx.Err() != nil || errors.Is(err, errClientGone) {
+		return
+	}
+	b, _ := json.Marshal(h.problemOf(r, err)) // details are plain JSON values
+	if conn.Write(ctx, websocket.MessageBinary, append([]byte{FrameError}, b...)) == nil {
+		_ = conn.Close(websocket.StatusNormalClosure, "")
+	}
+}
+
+// startCommand reads the command, the first message of the client, and runs it.
+func startCommand(ctx context.Context, conn *websocket.Conn, m nixspace.Machine, shell bool) (nixspace.Process, error) {
+	typ, b, err := conn.Read(ctx)
+	if err != nil {
+		return nil, errClientGone
+	}
+	var c nixspace.Command
+	if typ != websocket.MessageText || json.Unmarshal(b, &c) != nil {
+		return nil, nixspace.Errorf(nixspace.KindInvalid, "command_invalid", "the first message must be a command in JSON").
+			WithHint(`for example {"argv":["psql","--version"]}`)
+	}
+	if !shell {
+		if len(c.Argv) == 0 || c.Argv[0] == "" {
+			return nil, nixspace.Errorf(nixspace.KindInvalid, "command_invalid", "the command is empty")
+		}
+		return m.Exec(ctx, c)
+	}
+	c.TTY = true
+	if len(c.Argv) > 0 {
+		return m.Exec(ctx, c)
+	}
+	c.Argv = []string{"bash", "-l"}
+	p, err := m.Exec(ctx, c)
+	if nixspace.ErrorCode(err) == "command_not_found" {
+		c.Argv = []string{"/bin/sh", "-l"}
+		return m.Exec(ctx, c)
+	}
+	return p, err
+}
+
+// serveProcess joins a process and a socket until the process ended and its
+// output is sent, or the client or the machine went away.
+func serveProcess(ctx context.Context, conn *websocket.Conn, p nixspace.Process) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	// Whatever the goroutines wait for ends with the process.
+	defer context.AfterFunc(ctx, func() { p.Close() })()
+
+	var in sync.WaitGroup
+	in.Go(func() {
+		if err := readFrames(ctx, conn, p); err != nil {
+			cancel(err)
+		}
+	})
+	defer in.Wait()
+	defer cancel(nil) // before the wait: it ends the read
+
+	var out sync.WaitGroup
+	out.Go(func() { sendOutput(ctx, cancel, conn, FrameStdout, p.Stdout()) })
+	out.Go(func() { sendOutput(ctx, cancel, conn, FrameStderr, p.Stderr()) })
+	out.Wait()
+	code, err := p.Wait()
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	if err != nil {
+		return err
+	}
+	exit := binary.BigEndian.AppendUint32([]byte{FrameExit}, uint32(int32(code)))
+	if err := conn.Write(ctx, websocket.MessageBinary, exit); err != nil {
+		return errClientGone
+	}
+	// The other goroutine still reads, and so sees the client's answer.
+	_ = conn.Close(websocket.StatusNormalClosure, "")
+	return nil
+}
+
+func sendOutput(ctx context.Context, cancel context.CancelCauseFunc, conn *websocket.Conn, typ byte, r io.Reader) {
+	buf := make([]byte, 1+32<<10)
+	buf[0] = typ
+	for {
+		n, err := r.Read(buf[1:])
+		if n > 0 {
+			if werr := conn.Write(ctx, websocket.MessageBinary, buf[:1+n]); werr != nil {
+				cancel(errClientGone)
+				return
+			}
+		}
+		if err != nil {
+			return // Wait says whether this was the end
+		}
+	}
+}
+
+// readFrames does what the client says. Standard input has a goroutine of its
+// own, so that a signal can pass while a process does not read.
+func readFrames(ctx context.Context, conn *websocket.Conn, p nixspace.Process) error {
+	stdin := make(chan []byte, stdinQueued)
+	var writer sync.WaitGroup
+	defer writer.Wait()
+	defer close(stdin)
+	writer.Go(func() {
+		w := p.Stdin()
+		broken := false
+		for b := range stdin {
+			if b == nil {
+				_ = w.Close()
+				broken = true
+			} else if !broken {
+				_, err := w.Write(b)
+				broken = err != nil // the process closed it; its exit tells the rest
+			}
+		}
+	})
+	ended := false
+	for {
+		typ, b, err := conn.Read(ctx)
+		if err != nil {
+			return errClientGone
+		}
+		if typ != websocket.MessageBinary || len(b) == 0 {
+			return errFrame
+		}
+		payload := b[1:]
+		switch b[0] {
+		case FrameStdin, FrameStdinEOF:
+			if ended || len(payload) == 0 && b[0] == FrameStdin {
+				continue
+			}
+			if b[0] == FrameStdinEOF {
+				ended, payload = true, nil
+			}
+			select {
+			case stdin <- payload:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		case FrameResize:
+			if len(payload) != 4 {
+				return errFrame
+			}
+			// A process that ended meanwhile has no size.
+			_ = p.Resize(binary.BigEndian.Uint16(payload), binary.BigEndian.Uint16(payload[2:]))
+		case FrameSignal:
+			if len(payload) > 16 {
+				return errFrame
+			}
+			_ = p.Signal(string(payload))
+		default:
+			return errFrame
+		}
+	}
+}
+
+// errClientGone ends a socket without a word: nobody would hear it.
+var errClientGone = errors.New("the client is gone")
+
+var errFrame = nixspace.Errorf(nixspace.KindInvalid, "frame_invalid", "the client broke the protocol "+ExecProtocol)

@@ -1,0 +1,137 @@
+// Package web is the HTTP server: the GraphQL endpoint, uploads, the sockets to
+// programs in sessions, health and metrics.
+//
+// docs/api.md describes what it serves.
+package web
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync"
+
+	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/api/auth"
+	"github.com/nixspace/nixspace/api/graph"
+	"github.com/nixspace/nixspace/app"
+)
+
+// App is what the server asks for. [app.App] is the one that serves.
+type App interface {
+	graph.App
+	PutWorkspace(ctx context.Context, r io.Reader) (nixspace.Workspace, error)
+	Machine(ctx context.Context, ref string) (nixspace.Machine, error)
+}
+
+var _ App = (*app.App)(nil)
+
+// Config is what a server is made of. App, Auth and Log are required.
+type Config struct {
+	App  App
+	Auth auth.Authenticator
+	Log  *slog.Logger
+	// Hosts are the names under which the server may be asked, besides localhost
+	// and loopback addresses.
+	Hosts   auth.Hosts
+	Version string // shown to people
+
+	// Health, Ready and Metrics answer GET /healthz, /readyz and /metrics; a nil
+	// one answers 404. The first two are for everybody, metrics for users only.
+	Health, Ready, Metrics http.Handler
+
+	// MaxWorkspace is how many bytes an upload may have, as it is sent;
+	// 1 GiB when 0.
+	MaxWorkspace int64
+}
+
+// Handler serves the API. It is safe for concurrent use.
+type Handler struct {
+	cfg  Config
+	root http.Handler
+
+	// streams ends every request that would last as long as its client likes.
+	streams context.Context
+	stop    context.CancelFunc
+	mu      sync.Mutex // guards open.Add against CloseStreams
+	open    sync.WaitGroup
+}
+
+// New returns a handler of the whole API.
+func New(cfg Config) *Handler {
+	if cfg.MaxWorkspace == 0 {
+		cfg.MaxWorkspace = 1 << 30
+	}
+	h := &Handler{cfg: cfg}
+	h.streams, h.stop = context.WithCancel(context.Background())
+	h.root = h.guard(h.routes())
+	return h
+}
+
+// ServeHTTP serves one request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.root.ServeHTTP(w, r) }
+
+func (h *Handler) routes() http.Handler {
+	mux := http.NewServeMux()
+	gql := graph.New(graph.Config{App: h.cfg.App, Log: h.cfg.Log, Version: h.cfg.Version})
+	mux.Handle("/graphql", h.user(h.graphql(gql)))
+	mux.Handle("PUT /api/v1/workspaces", h.user(http.HandlerFunc(h.putWorkspace)))
+	mux.Handle("GET /api/v1/sessions/{ref}/exec", h.user(h.stream(h.exec)))
+	mux.Handle("GET /api/v1/sessions/{ref}/shell", h.user(h.stream(h.shell)))
+	mux.Handle("GET /api/v1/sessions/{ref}/logs", h.user(h.stream(h.logs)))
+	for path, handler := range map[string]http.Handler{"GET /healthz": h.cfg.Health, "GET /readyz": h.cfg.Ready} {
+		if handler != nil {
+			mux.Handle(path, handler)
+		}
+	}
+	if h.cfg.Metrics != nil {
+		mux.Handle("GET /metrics", h.user(h.cfg.Metrics))
+	}
+	mux.HandleFunc("GET /{$}", h.landing)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		h.fail(w, r, nixspace.Errorf(nixspace.KindNotFound, "route_unknown", "there is nothing at %s %s", r.Method, r.URL.Path).
+			WithHint("docs/api.md lists what the server answers to"))
+	})
+	return mux
+}
+
+// stream serves a request that lasts as long as its client likes, and ends it
+// when the server stops.
+func (h *Handler) stream(serve http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.mu.Lock()
+		if h.streams.Err() != nil {
+			h.mu.Unlock()
+			h.fail(w, r, nixspace.Errorf(nixspace.KindUnavailable, "server_stopping", "the server is stopping").
+				WithHint("try again once it runs again"))
+			return
+		}
+		h.open.Add(1)
+		h.mu.Unlock()
+		defer h.open.Done()
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		defer context.AfterFunc(h.streams, cancel)()
+		serve(w, r.WithContext(ctx))
+	})
+}
+
+// CloseStreams ends subscriptions, sockets and followed logs, refuses new ones,
+// and waits until they are gone or ctx ends. [http.Server.Shutdown] does not
+// know of them.
+func (h *Handler) CloseStreams(ctx context.Context) error {
+	h.mu.Lock()
+	h.stop()
+	h.mu.Unlock()
+	gone := make(chan struct{})
+	go func() {
+		h.open.Wait()
+		close(gone)
+	}()
+	select {
+	case <-gone:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
