@@ -1,0 +1,118 @@
+package wire
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+)
+
+// Put unpacks a tar archive in the guest, as the user dev, and returns once all
+// of it is there and on disk. With Once, an archive that is there already is not
+// read: the result is then zero. Members of the archive that would leave the
+// directory fail the whole call with code "archive_invalid".
+func (c *Client) Put(ctx context.Context, r PutRequest, archive io.Reader) (PutResult, error) {
+	var answer PutAnswer
+	conn, err := c.start(ctx, ServicePut, r, &answer)
+	if err != nil {
+		return PutResult{}, err
+	}
+	defer func() { _ = conn.Close() }()
+	if answer.Skip {
+		return PutResult{}, nil
+	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+
+	// The guest may give up in the middle; it says why, and takes nothing more.
+	sent := make(chan error, 1)
+	go func() { sent <- sendArchive(conn, archive) }()
+	result, resultErr := putResult(NewFrameReader(conn))
+	if resultErr != nil {
+		_ = conn.Close()
+	}
+	sendErr := <-sent
+	var source *sourceError
+	switch {
+	case ctx.Err() != nil:
+		return PutResult{}, ctx.Err()
+	case asSource(sendErr, &source):
+		return PutResult{}, source
+	case resultErr != nil:
+		return PutResult{}, known(resultErr)
+	case sendErr != nil:
+		return PutResult{}, known(sendErr)
+	}
+	return result, nil
+}
+
+// sourceError is a failure to read what should be sent.
+type sourceError struct{ err error }
+
+func (e *sourceError) Error() string { return fmt.Sprintf("read archive: %v", e.err) }
+func (e *sourceError) Unwrap() error { return e.err }
+
+func asSource(err error, target **sourceError) bool {
+	e, ok := err.(*sourceError)
+	*target = e
+	return ok
+}
+
+func sendArchive(conn io.WriteCloser, archive io.Reader) error {
+	w := NewFrameWriter(conn)
+	buf := make([]byte, MaxFrame)
+	for {
+		n, err := archive.Read(buf)
+		if n > 0 {
+			if err := w.Write(FrameIn, buf[:n]); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			return w.Write(FrameInEOF, nil)
+		}
+		if err != nil {
+			// Without an end of the archive the guest must not take it as whole.
+			_ = conn.Close()
+			return &sourceError{err}
+		}
+	}
+}
+
+func putResult(frames *FrameReader) (PutResult, error) {
+	var r PutResult
+	t, p, err := frames.Next()
+	if err != nil {
+		return r, err
+	}
+	switch t {
+	case FrameResult:
+		if err := json.Unmarshal(p, &r); err != nil {
+			return r, protocolError("the result of an archive cannot be read: %w", err)
+		}
+		return r, nil
+	case FrameError:
+		return r, DecodeError(p)
+	}
+	return r, protocolError("unexpected frame of type %d", t)
+}
+
+// Get returns a tar archive of a file or directory in the guest, read as the
+// user dev. It ends with io.EOF only when the archive is whole. Closing it frees
+// the stream; when ctx ends, it fails.
+func (c *Client) Get(ctx context.Context, r GetRequest) (io.ReadCloser, error) {
+	conn, err := c.start(ctx, ServiceGet, r, nil)
+	if err != nil {
+		return nil, err
+	}
+	return newFrameStreamReader(ctx, conn), nil
+}
+
+// Stat describes a file in the guest. It fails with code "file_not_found" when
+// there is none.
+func (c *Client) Stat(ctx context.Context, path string) (FileInfo, error) {
+	var f FileInfo
+	err := c.call(ctx, ServiceStat, StatRequest{Path: path}, &f)
+	return f, err
+}
