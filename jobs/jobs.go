@@ -1,0 +1,242 @@
+// Package jobs runs durable work: what must happen although the server may be
+// killed before it did. Jobs are rows in the database (River), inserted in the
+// transaction that asks for them, worked by whichever server has a place free,
+// and worked again when their server dies.
+//
+// Workers are thin. What a job does is a use case of package app.
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/app"
+)
+
+const (
+	queueBuild    = "build"
+	buildAttempts = 3
+	// buildLimit ends a build that hangs. It is long, because a big source
+	// package on a small machine is.
+	buildLimit = 6 * time.Hour
+	// fetchCooldown bounds how often free workers ask for jobs. It is part of the
+	// time between a change and its build, so it is shorter than River's own.
+	fetchCooldown = 5 * time.Millisecond
+)
+
+// Builder does the work of build jobs. [app.App] implements it.
+type Builder interface {
+	// RunBuild realises a build and records how it ended. It returns an error
+	// only when that could not be done or recorded, and another try may help.
+	// It can be called again after any failure or crash.
+	RunBuild(ctx context.Context, build nixspace.ID) error
+}
+
+// Config says how a queue works.
+type Config struct {
+	// Server names the server, the same each time it starts. Only one process at
+	// a time may use the name: jobs that an earlier one of that name left are
+	// taken to be abandoned.
+	Server string
+	// Builds is how many builds run at a time; 4 when 0.
+	Builds int
+	Log    *slog.Logger
+}
+
+// Queue takes jobs and works them. It is safe for concurrent use.
+type Queue struct {
+	cfg      Config
+	pool     *pgxpool.Pool
+	client   *river.Client[pgx.Tx]
+	builder  atomic.Pointer[Builder] // set by Start
+	stopping atomic.Bool
+}
+
+var _ app.Jobs = (*Queue)(nil)
+
+// buildArgs are the arguments of a build job. The name of the field is in the
+// database: it stays.
+type buildArgs struct {
+	Build nixspace.ID `json:"build_id"`
+}
+
+// Kind names the job in the database.
+func (buildArgs) Kind() string { return "build" }
+
+// InsertOpts makes one job of a build at a time. A build whose job has ended
+// may be queued again.
+func (buildArgs) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{
+		Queue: queueBuild, MaxAttempts: buildAttempts,
+		UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
+			rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable,
+			rivertype.JobStateRunning, rivertype.JobStateScheduled,
+		}},
+	}
+}
+
+// New returns a queue over a database that [Migrate] has prepared. It takes jobs
+// at once and works them after Start.
+func New(pool *pgxpool.Pool, cfg Config) (*Queue, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Builds == 0 {
+		cfg.Builds = 4
+	}
+	q := &Queue{cfg: cfg, pool: pool}
+	workers := river.NewWorkers()
+	if err := river.AddWorkerSafely(workers, &buildWorker{queue: q}); err != nil {
+		return nil, fmt.Errorf("register the build worker: %w", err)
+	}
+	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
+		ID:                   cfg.Server + "/" + string(nixspace.NewID()),
+		Logger:               cfg.Log,
+		Queues:               map[string]river.QueueConfig{queueBuild: {MaxWorkers: cfg.Builds}},
+		Workers:              workers,
+		FetchCooldown:        fetchCooldown,
+		RescueStuckJobsAfter: buildLimit + time.Hour,
+		RetryPolicy:          retryPolicy{},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("set up the job queue: %w", err)
+	}
+	q.client = client
+	return q, nil
+}
+
+// Rescue makes the jobs available again that an earlier process of this server
+// was working when it died, and returns how many those were. River rescues by
+// age alone, hours later. Call it before Start.
+func (q *Queue) Rescue(ctx context.Context) (int64, error) {
+	// attempted_by lists the clients that worked the job, the last one last. A
+	// job that was asked to stop meanwhile is not tried again.
+	tag, err := q.pool.Exec(ctx, `
+		update river_job set
+			state = case when metadata ? 'cancel_attempted_at' then 'cancelled' else 'available' end::river_job_state,
+			finalized_at = case when metadata ? 'cancel_attempted_at' then now() end,
+			max_attempts = greatest(max_attempts, attempt + 1),
+			scheduled_at = now()
+		where state = 'running' and starts_with(attempted_by[array_upper(attempted_by, 1)], $1 || '/')`, q.cfg.Server)
+	if err != nil {
+		return 0, fmt.Errorf("rescue interrupted jobs: %w", err)
+	}
+	return tag.RowsAffected(), nil
+}
+
+// Start begins to work jobs, until Stop.
+func (q *Queue) Start(ctx context.Context, b Builder) error {
+	q.builder.Store(&b)
+	// River ends when the context does, and without grace; Stop does it better.
+	if err := q.client.Start(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("start the job queue: %w", err)
+	}
+	return nil
+}
+
+// Stop interrupts the running jobs, which start again with the next Start, and
+// returns when they have ended. It may be called when Start was not.
+func (q *Queue) Stop(ctx context.Context) error {
+	q.stopping.Store(true)
+	if q.builder.Load() == nil {
+		return nil
+	}
+	if err := q.client.StopAndCancel(ctx); err != nil {
+		return fmt.Errorf("stop the job queue: %w", err)
+	}
+	return nil
+}
+
+// EnqueueBuild implements app.Jobs.
+func (q *Queue) EnqueueBuild(ctx context.Context, tx app.Tx, build nixspace.ID) error {
+	args := buildArgs{Build: build}
+	t, ok := tx.(interface{ PgxTx() pgx.Tx })
+	if !ok {
+		return fmt.Errorf("queue build %s: %T is no PostgreSQL transaction", build, tx)
+	}
+	var err error
+	if p := t.PgxTx(); p != nil {
+		_, err = q.client.InsertTx(ctx, p, args, nil)
+	} else {
+		_, err = q.client.Insert(ctx, args, nil)
+	}
+	if err != nil {
+		return fmt.Errorf("queue build %s: %w", build, err)
+	}
+	return nil
+}
+
+// CancelBuild implements app.Jobs. A running job's context ends; the call does
+// not wait for it. There may be nothing to cancel.
+func (q *Queue) CancelBuild(ctx context.Context, build nixspace.ID) error {
+	rows, err := q.pool.Query(ctx, `select id from river_job where kind = $1 and args @> jsonb_build_object('build_id', $2::text) and finalized_at is null`,
+		buildArgs{}.Kind(), string(build))
+	if err != nil {
+		return fmt.Errorf("find the job of build %s: %w", build, err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return fmt.Errorf("find the job of build %s: %w", build, err)
+	}
+	for _, id := range ids {
+		if _, err := q.client.JobCancel(ctx, id); err != nil && !errors.Is(err, river.ErrNotFound) {
+			return fmt.Errorf("cancel build %s: %w", build, err)
+		}
+	}
+	return nil
+}
+
+// buildWorker works build jobs.
+type buildWorker struct {
+	river.WorkerDefaults[buildArgs]
+	queue *Queue
+}
+
+// Timeout bounds one attempt.
+func (*buildWorker) Timeout(*river.Job[buildArgs]) time.Duration { return buildLimit }
+
+// Work runs one attempt.
+func (w *buildWorker) Work(ctx context.Context, job *river.Job[buildArgs]) error {
+	err := (*w.queue.builder.Load()).RunBuild(ctx, job.Args.Build)
+	switch {
+	case err == nil:
+		return nil
+	case w.queue.stopping.Load() && ctx.Err() != nil:
+		// A shutdown is not the build's fault: it costs no attempt.
+		return river.JobSnooze(0)
+	case ctx.Err() == nil && final(err):
+		return river.JobCancel(err)
+	}
+	w.queue.cfg.Log.Warn("build job failed", "build", job.Args.Build, "attempt", job.Attempt, "error", err)
+	return err
+}
+
+// final reports whether another attempt would end the same way.
+func final(err error) bool {
+	switch nixspace.ErrorKind(err) {
+	case nixspace.KindInternal, nixspace.KindUnavailable, nixspace.KindConflict:
+		return false
+	}
+	return true
+}
+
+// retryPolicy waits 1 s, 5 s, 25 s… at most 5 min: somebody waits for a build.
+type retryPolicy struct{}
+
+// NextRetry implements river.ClientRetryPolicy.
+func (retryPolicy) NextRetry(job *rivertype.JobRow) time.Time {
+	wait := time.Duration(math.Pow(5, float64(max(len(job.Errors), 0)))) * time.Second
+	return time.Now().Add(min(wait, 5*time.Minute))
+}
