@@ -68,7 +68,8 @@ type EnvironmentStore interface {
 	// Create adds an environment. Its head may be a version of another one, or
 	// one that is created later in the same transaction.
 	Create(ctx context.Context, e *Environment) error
-	ByID(ctx context.Context, id ID) (*Environment, error)
+	// ByIDs returns those that exist, in any order.
+	ByIDs(ctx context.Context, ids ...ID) ([]Environment, error)
 	// Named lists environments of that name, by project: of all projects when
 	// project (a slug) is empty.
 	Named(ctx context.Context, project, name string) ([]Environment, error)
@@ -85,7 +86,8 @@ type EnvironmentStore interface {
 type VersionStore interface {
 	// Create adds a version; parent is its first parent, empty for a first one.
 	Create(ctx context.Context, v *Version, parent ID) error
-	ByID(ctx context.Context, id ID) (*Version, error)
+	// ByIDs returns those that exist, in any order.
+	ByIDs(ctx context.Context, ids ...ID) ([]Version, error)
 	// ByHash lists versions whose hash begins with prefix; at most limit.
 	ByHash(ctx context.Context, prefix string, limit int) ([]Version, error)
 	// History walks from head along the first parents, newest first: limit
