@@ -32,9 +32,9 @@ CREATE INDEX sessions_started_idx ON sessions (started_at);
 CREATE INDEX sessions_live_idx ON sessions (status) WHERE status NOT IN ('stopped', 'failed');
 CREATE INDEX sessions_version_idx ON sessions (environment_version_id);
 
+-- +goose StatementBegin
 -- The state machine, as nixspace.SessionStatus.CanBecome has it. A test holds
 -- the two together.
--- +goose StatementBegin
 CREATE FUNCTION session_can_become(old_status text, new_status text) RETURNS boolean
 LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE new_status
@@ -53,8 +53,7 @@ BEGIN
         RAISE EXCEPTION 'session % cannot go from % to %', OLD.id, OLD.status, NEW.status
             USING ERRCODE = 'check_violation';
     END IF;
-    IF NEW.generation <> OLD.generation
-        + CASE WHEN NEW.status = 'creating' AND OLD.status <> 'creating' THEN 1 ELSE 0 END THEN
+    IF NEW.generation <> OLD.generation + (NEW.status = 'creating' AND OLD.status <> 'creating')::integer THEN
         RAISE EXCEPTION 'session %: generation % cannot follow %', OLD.id, NEW.generation, OLD.generation
             USING ERRCODE = 'check_violation';
     END IF;
