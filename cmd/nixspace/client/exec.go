@@ -1,0 +1,159 @@
+package client
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+
+	"github.com/coder/websocket"
+
+	"github.com/nixspace/nixspace"
+)
+
+// The protocol of the exec and shell sockets: docs/api.md describes it.
+const (
+	execProtocol = "nixspace.exec.v1"
+
+	frameStdin    = 0
+	frameStdinEOF = 1
+	frameStdout   = 2
+	frameStderr   = 3
+	frameExit     = 4
+	frameResize   = 5
+	frameSignal   = 6
+	frameError    = 7
+
+	frameMax = 64 << 10
+)
+
+// Process is a command that runs in a session. Its methods are safe for
+// concurrent use, Run aside.
+type Process struct {
+	c    *Client
+	conn *websocket.Conn
+	ctx  context.Context
+}
+
+// Exec starts a command in a session. ctx bounds the whole life of the process:
+// when it ends, the process does.
+func (c *Client) Exec(ctx context.Context, session string, cmd nixspace.Command) (*Process, error) {
+	return c.start(ctx, "/api/v1/sessions/"+url.PathEscape(session)+"/exec", cmd)
+}
+
+// Shell starts a shell in a session, on a terminal of the size that cmd says.
+func (c *Client) Shell(ctx context.Context, session string, cmd nixspace.Command) (*Process, error) {
+	return c.start(ctx, "/api/v1/sessions/"+url.PathEscape(session)+"/shell", cmd)
+}
+
+func (c *Client) start(ctx context.Context, path string, cmd nixspace.Command) (*Process, error) {
+	conn, err := c.dial(ctx, path, execProtocol, 4*frameMax)
+	if err != nil {
+		return nil, err
+	}
+	p := &Process{c: c, conn: conn, ctx: ctx}
+	b, err := json.Marshal(cmd)
+	if err != nil {
+		conn.CloseNow()
+		return nil, fmt.Errorf("encode a command: %w", err)
+	}
+	if err := conn.Write(ctx, websocket.MessageText, b); err != nil {
+		conn.CloseNow()
+		return nil, c.broken(ctx, err)
+	}
+	typ, b, err := conn.Read(ctx)
+	if err != nil {
+		conn.CloseNow()
+		return nil, c.broken(ctx, err)
+	}
+	if typ == websocket.MessageBinary && len(b) > 0 && b[0] == frameError {
+		conn.CloseNow()
+		return nil, readError(b[1:])
+	}
+	return p, nil
+}
+
+func readError(b []byte) error {
+	var p problem
+	if err := json.Unmarshal(b, &p); err != nil {
+		return fmt.Errorf("read the server's error: %w", err)
+	}
+	return p.err()
+}
+
+// Run joins the process with streams until it ended, and returns its exit code.
+// A nil stdin is an empty one. Reading stdin may go on after Run returned: a
+// read from a terminal cannot be given up.
+func (p *Process) Run(stdin io.Reader, stdout, stderr io.Writer) (int, error) {
+	defer p.Close()
+	if stdin == nil {
+		if err := p.send(frameStdinEOF, nil); err != nil {
+			return 0, err
+		}
+	} else {
+		go p.sendStdin(stdin)
+	}
+	for {
+		typ, b, err := p.conn.Read(p.ctx)
+		if err != nil {
+			return 0, p.c.broken(p.ctx, err)
+		}
+		if typ != websocket.MessageBinary || len(b) == 0 {
+			continue // nothing that this version knows
+		}
+		payload := b[1:]
+		switch b[0] {
+		case frameStdout:
+			_, err = stdout.Write(payload)
+		case frameStderr:
+			_, err = stderr.Write(payload)
+		case frameExit:
+			if len(payload) != 4 {
+				return 0, errors.New("the server sent a broken exit code")
+			}
+			_ = p.conn.Close(websocket.StatusNormalClosure, "")
+			return int(int32(binary.BigEndian.Uint32(payload))), nil
+		case frameError:
+			return 0, readError(payload)
+		}
+		if err != nil {
+			return 0, fmt.Errorf("write output: %w", err)
+		}
+	}
+}
+
+func (p *Process) sendStdin(r io.Reader) {
+	buf := make([]byte, 1+frameMax)
+	buf[0] = frameStdin
+	for {
+		n, err := r.Read(buf[1:])
+		if n > 0 && p.conn.Write(p.ctx, websocket.MessageBinary, buf[:1+n]) != nil {
+			return
+		}
+		if err != nil {
+			_ = p.send(frameStdinEOF, nil)
+			return
+		}
+	}
+}
+
+func (p *Process) send(typ byte, payload []byte) error {
+	if err := p.conn.Write(p.ctx, websocket.MessageBinary, append([]byte{typ}, payload...)); err != nil {
+		return p.c.broken(p.ctx, err)
+	}
+	return nil
+}
+
+// Resize tells the size of the terminal.
+func (p *Process) Resize(cols, rows uint16) error {
+	return p.send(frameResize, binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(nil, cols), rows))
+}
+
+// Signal sends a signal, by its name, to the process.
+func (p *Process) Signal(name string) error { return p.send(frameSignal, []byte(name)) }
+
+// Close ends the process, if it still runs.
+func (p *Process) Close() { p.conn.CloseNow() }
