@@ -1,0 +1,242 @@
+// Package nixtest runs tests with a real Nix and a store of their own.
+//
+// Store paths contain the store's place, /nix/store, in their hashes, so a test
+// store must be there too. [Main] therefore runs the test binary again in a mount
+// namespace in which /nix is an empty directory of its own. Nothing that a test
+// does in there, the garbage collector included, reaches the machine's store.
+package nixtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	insideVar = "NIXSPACE_NIXTEST_INSIDE"
+	// Patience is how long a test waits for something that must happen, on a
+	// machine that may be busy with much else.
+	Patience = 2 * time.Minute
+)
+
+// Config is the Nix configuration that tests use: no caches, a real sandbox, and
+// nothing of the machine's own configuration.
+const Config = `experimental-features = nix-command flakes
+substituters =
+sandbox = true
+sandbox-fallback = false
+build-users-group =
+`
+
+// Main runs the tests of a package with an empty store at /nix. Call it from
+// TestMain, which then does nothing else but pass its result to os.Exit.
+func Main(m *testing.M) int {
+	if dir := os.Getenv(insideVar); dir != "" {
+		if err := enter(dir); err != nil {
+			fmt.Fprintln(os.Stderr, "nixtest:", err)
+			return 1
+		}
+		return m.Run()
+	}
+	code, err := outside()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "nixtest:", err)
+		return 1
+	}
+	return code
+}
+
+func outside() (code int, err error) {
+	if _, err := exec.LookPath("nix"); err != nil {
+		return 0, errors.New("these tests need Nix, and there is no nix in PATH (Debian: nix-bin)")
+	}
+	dir, err := os.MkdirTemp("", "nixtest-")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, removeAll(dir)) }()
+	if os.Geteuid() == 0 {
+		if err := os.MkdirAll("/nix", 0o755); err != nil {
+			return 0, err
+		}
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return 0, err
+	}
+	// The parent-death signal below is sent when this thread ends.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd := exec.CommandContext(context.Background(), self, os.Args[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Env = append(os.Environ(), insideVar+"="+dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Unshareflags: syscall.CLONE_NEWNS}
+	if uid := os.Getuid(); uid != 0 {
+		cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWUSER
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
+	}
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return max(exit.ExitCode(), 1), nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("run the tests in a mount namespace: %w", err)
+	}
+	return 0, nil
+}
+
+func enter(dir string) error {
+	nix := filepath.Join(dir, "nix")
+	if err := os.Mkdir(nix, 0o755); err != nil {
+		return err
+	}
+	if err := syscall.Mount(nix, "/nix", "", syscall.MS_BIND, ""); err != nil {
+		return fmt.Errorf("mount a store of our own at /nix (which must exist): %w", err)
+	}
+	for k, v := range map[string]string{
+		"HOME": filepath.Join(dir, "home"), "NIX_CONFIG": Config, "NIX_CONF_DIR": filepath.Join(dir, "none"),
+		"NIX_USER_CONF_FILES": "", "NIX_REMOTE": "", "NIX_PATH": "", "NIX_DAEMON_SOCKET_PATH": "",
+		"XDG_CACHE_HOME": "", "XDG_CONFIG_HOME": "",
+	} {
+		var err error
+		if v == "" {
+			err = os.Unsetenv(k)
+		} else {
+			err = os.Setenv(k, v)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeAll removes a tree with directories that are read-only, as a store's are.
+func removeAll(dir string) error {
+	err := filepath.WalkDir(dir, func(p string, d os.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			return os.Chmod(p, 0o700)
+		}
+		return err
+	})
+	return errors.Join(err, os.RemoveAll(dir))
+}
+
+// Socket returns a short path for a unix socket: the system refuses paths of more
+// than 107 bytes, and a test's own temporary directory may have one.
+func Socket(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "nxs-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return filepath.Join(dir, "s")
+}
+
+// StartDaemon runs a Nix daemon over the test's store until the test ends, and
+// returns its socket. Further lines of configuration may be given.
+func StartDaemon(t testing.TB, config ...string) string {
+	t.Helper()
+	return startDaemon(t, func(ctx context.Context, socket string) *exec.Cmd {
+		cmd := exec.CommandContext(ctx, "nix-daemon")
+		cmd.Env = append(os.Environ(), "NIX_DAEMON_SOCKET_PATH="+socket, "NIX_REMOTE=local",
+			"NIX_CONFIG="+Config+strings.Join(config, "\n"))
+		return cmd
+	})
+}
+
+func startDaemon(t testing.TB, command func(ctx context.Context, socket string) *exec.Cmd) string {
+	t.Helper()
+	socket := Socket(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	cmd := command(ctx, socket)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	started, ended := make(chan error, 1), make(chan struct{})
+	go func() {
+		defer close(ended)
+		runtime.LockOSThread() // for Pdeathsig
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
+		cancel()
+		t.Fatalf("start the nix daemon: %v", err)
+	}
+	t.Cleanup(func() {
+		cancel()
+		<-ended
+		if t.Failed() {
+			t.Logf("the nix daemon said:\n%s", stderr.String())
+		}
+	})
+	deadline := time.Now().Add(Patience)
+	for {
+		c, err := net.Dial("unix", socket)
+		if err == nil {
+			_ = c.Close()
+			return socket
+		}
+		select {
+		case <-ended:
+			t.Fatalf("the nix daemon ended at once:\n%s", stderr.String())
+		case <-time.After(10 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the nix daemon does not listen: %v", err)
+		}
+	}
+}
+
+// Nix runs a command of Nix ("nix", "nix-instantiate"…) with the test's store and
+// returns what it prints, without the last line break.
+func Nix(t testing.TB, argv ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	var stdout, stderr strings.Builder
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%s: %v\n%s", strings.Join(argv, " "), err, stderr.String())
+	}
+	return strings.TrimSuffix(stdout.String(), "\n")
+}
+
+// Instantiate writes the derivations of an expression to the store and returns
+// their paths, in the order of the expression's list.
+func Instantiate(t testing.TB, expr string) []string {
+	t.Helper()
+	return strings.Split(Nix(t, "nix-instantiate", "--expr", expr), "\n")
+}
+
+// Tool adds a small static program to the store, to be the builder of test
+// derivations, and returns its path: no other program is in the build sandbox.
+// See tool/main.go for what it does.
+func Tool(t testing.TB) string {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), "tool")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", bin, "github.com/nixspace/nixspace/nix/nixtest/tool")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build the test tool: %v\n%s", err, out)
+	}
+	return Nix(t, "nix-store", "--add", bin)
+}
