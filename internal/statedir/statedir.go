@@ -1,0 +1,353 @@
+// Package statedir owns the directory in which a NixSpace server keeps its
+// state: it makes it, lets one server at a time use it, and tells the command
+// line how to reach that server. docs/state.md describes its layout.
+package statedir
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nixspace/nixspace"
+)
+
+// MinFree is how many bytes must be free for a server to start: the database
+// alone needs a part of that. LowFree is where a person should be warned: a first
+// environment with its packages and images takes about as much.
+const (
+	MinFree = 256 << 20
+	LowFree = 5 << 30
+)
+
+// Dir is a state directory that this process has locked. Close it after use.
+type Dir struct {
+	path    string
+	runtime string
+	id      string
+	lock    *os.File
+}
+
+// Server says how to reach the server that uses a state directory.
+type Server struct {
+	URL   string `json:"url"`
+	Token string `json:"token"`
+	PID   int    `json:"pid"`
+}
+
+// holder is what the lock file tells about the server that holds it.
+type holder struct {
+	PID     int       `json:"pid"`
+	Since   time.Time `json:"since"`
+	Command string    `json:"command"`
+}
+
+// Open makes the directory at path, if it does not exist, and locks it for this
+// process until Close. The lock also ends with the process, however it ends.
+//
+// It fails with code "state_locked" when another server has it, with
+// "state_unusable" when path cannot be a state directory, and with "disk_full"
+// when there is too little space to begin.
+func Open(path string) (_ *Dir, err error) {
+	path, err = filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("find the state directory: %w", err)
+	}
+	if err := create(path); err != nil {
+		return nil, err
+	}
+	d := &Dir{path: path}
+	if err := d.acquire(); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = d.lock.Close() // the first error is the one to tell
+		}
+	}()
+	if err := d.checkSpace(); err != nil {
+		return nil, err
+	}
+	if d.id, err = d.identity(); err != nil {
+		return nil, explain(err, path)
+	}
+	if d.runtime, err = d.makeRuntime(); err != nil {
+		return nil, err
+	}
+	// Left by a server that was killed; it names nobody any more.
+	if err := removeFile(d.Path("server.json")); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// create makes the directory. Under root others may pass through it, because
+// PostgreSQL and the machines run as other users; they cannot list it.
+func create(path string) error {
+	mode := fs.FileMode(0o700)
+	if os.Geteuid() == 0 {
+		mode = 0o711
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return explain(err, path)
+	}
+	err := os.Mkdir(path, mode)
+	switch {
+	case err == nil:
+		return os.Chmod(path, mode) // the umask may have taken something away
+	case !errors.Is(err, fs.ErrExist):
+		return explain(err, path)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return explain(err, path)
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case !info.IsDir():
+		return nixspace.Errorf(nixspace.KindInvalid, "state_unusable", "%s is not a directory", path).
+			WithHint("choose another state directory with --state")
+	case ok && st.Uid != uint32(os.Geteuid()):
+		return nixspace.Errorf(nixspace.KindInvalid, "state_unusable", "the state directory %s belongs to another user", path).
+			WithHint("run nixspace as its owner, or choose another one with --state")
+	case info.Mode().Perm()&0o022 != 0:
+		return nixspace.Errorf(nixspace.KindInvalid, "state_unusable", "other users may write into the state directory %s (mode %04o)", path, info.Mode().Perm()).
+			WithHint("forbid it with: chmod go-w %s", path)
+	case mode == 0o711 && info.Mode().Perm()&0o001 == 0:
+		return explain(os.Chmod(path, info.Mode().Perm()|0o111), path)
+	}
+	return nil
+}
+
+// acquire takes the lock, or says who has it.
+func (d *Dir) acquire() error {
+	f, err := os.OpenFile(d.Path("lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return explain(err, d.path)
+	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	// FindServer holds it for an instant to see whether somebody else does.
+	for try := 0; errors.Is(err, unix.EWOULDBLOCK) && try < 10; try++ {
+		time.Sleep(20 * time.Millisecond)
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	}
+	if err != nil {
+		defer func() { _ = f.Close() }()
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return fmt.Errorf("lock the state directory: %w", err)
+		}
+		return d.locked(f)
+	}
+	d.lock = f
+	h := holder{PID: os.Getpid(), Since: time.Now().UTC().Truncate(time.Second), Command: strings.Join(os.Args, " ")}
+	b, err := json.Marshal(h)
+	if err == nil {
+		err = f.Truncate(0)
+	}
+	if err == nil {
+		_, err = f.WriteAt(append(b, '\n'), 0)
+	}
+	if err != nil {
+		_ = f.Close()
+		return explain(err, d.path)
+	}
+	return nil
+}
+
+func (d *Dir) locked(f *os.File) error {
+	e := nixspace.Errorf(nixspace.KindConflict, "state_locked", "another server uses the state directory %s", d.path).
+		WithHint("choose another one with --state")
+	// The holder may be writing this very moment; who it is, is a help, no more.
+	var h holder
+	b := make([]byte, 4096)
+	n, _ := f.ReadAt(b, 0)
+	if json.Unmarshal(b[:n], &h) != nil || h.PID == 0 {
+		return e
+	}
+	e.Message = fmt.Sprintf("the server with process number %d uses the state directory %s since %s", h.PID, d.path, h.Since.Local().Format("2006-01-02 15:04:05"))
+	return e.WithHint("use that one, stop it with: kill %d, or choose another state directory with --state", h.PID).
+		WithDetail("pid", h.PID)
+}
+
+// Close unlocks the directory, and removes what tells of the server.
+func (d *Dir) Close() error {
+	err := removeFile(d.Path("server.json"))
+	// It stays where something is in it: the socket of a machine that runs on.
+	_ = os.Remove(d.runtime)
+	return errors.Join(err, d.lock.Close())
+}
+
+// Path returns the absolute path of name in the directory; without a name, of
+// the directory.
+func (d *Dir) Path(name ...string) string {
+	return filepath.Join(append([]string{d.path}, name...)...)
+}
+
+// Runtime returns a directory whose path is short enough for sockets to live in.
+func (d *Dir) Runtime() string { return d.runtime }
+
+// ID returns the random name of the directory, the same as long as it exists.
+func (d *Dir) ID() string { return d.id }
+
+// Announce tells the command line of this user how to reach the server.
+func (d *Dir) Announce(s Server) error {
+	b, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("write server.json: %w", err)
+	}
+	return explain(writeFile(d.Path("server.json"), append(b, '\n')), d.path)
+}
+
+// FindServer returns how to reach the server that uses the directory at path. It
+// fails with code "server_not_running" when there is none.
+func FindServer(path string) (Server, error) {
+	none := nixspace.Errorf(nixspace.KindUnavailable, "server_not_running", "no server uses the state directory %s", path).
+		WithHint("start one with: nixspace up, or name another with --state or --url")
+	b, err := os.ReadFile(filepath.Join(path, "server.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return Server{}, none
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return Server{}, nixspace.Errorf(nixspace.KindForbidden, "server_not_yours", "the server of the state directory %s belongs to another user", path).
+			WithHint("run this as that user, or give NIXSPACE_URL and NIXSPACE_TOKEN")
+	}
+	if err != nil {
+		return Server{}, fmt.Errorf("read server.json: %w", err)
+	}
+	var s Server
+	if err := json.Unmarshal(b, &s); err != nil || s.URL == "" {
+		return Server{}, none
+	}
+	// A server that was killed leaves the file, but not the lock.
+	f, err := os.Open(filepath.Join(path, "lock"))
+	if err != nil {
+		return Server{}, none
+	}
+	defer func() { _ = f.Close() }()
+	if unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) == nil {
+		return Server{}, none
+	}
+	return s, nil
+}
+
+// Free returns how many bytes an unprivileged user can still write below path.
+func Free(path string) (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(path, &st); err != nil {
+		return 0, fmt.Errorf("look at the disk of %s: %w", path, err)
+	}
+	return int64(st.Bavail) * st.Bsize, nil
+}
+
+func (d *Dir) checkSpace() error {
+	free, err := Free(d.path)
+	if err != nil {
+		return err
+	}
+	if free < MinFree {
+		return nixspace.Errorf(nixspace.KindLimit, "disk_full", "only %d MiB are free on the disk of the state directory %s, and %d MiB are needed",
+			free>>20, d.path, MinFree>>20).WithHint("free some space, or choose another state directory with --state")
+	}
+	return nil
+}
+
+// identity reads the directory's random name, or gives it one.
+func (d *Dir) identity() (string, error) {
+	b, err := os.ReadFile(d.Path("id"))
+	if err == nil {
+		if id := nixspace.ID(strings.TrimSpace(string(b))); id.Valid() {
+			return string(id), nil
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	id := nixspace.NewID()
+	return string(id), writeFile(d.Path("id"), []byte(string(id)+"\n"))
+}
+
+// makeRuntime makes the directory for sockets, which is empty after a restart of
+// the machine, and writes its path to the file runtime.
+func (d *Dir) makeRuntime() (string, error) {
+	sum := sha256.Sum256([]byte(d.path))
+	name := "nixspace-" + hex.EncodeToString(sum[:5])
+	var errs []error
+	for _, parent := range runtimeParents() {
+		dir := filepath.Join(parent, name)
+		if err := makeOwn(dir); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		return dir, explain(writeFile(d.Path("runtime"), []byte(dir+"\n")), d.path)
+	}
+	return "", nixspace.Errorf(nixspace.KindUnavailable, "runtime_dir", "there is no place for sockets: %w", errors.Join(errs...)).
+		WithHint("set XDG_RUNTIME_DIR to a directory of your own with a short path")
+}
+
+func runtimeParents() []string {
+	if os.Geteuid() == 0 {
+		return []string{"/run", "/tmp"}
+	}
+	var parents []string
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) && len(dir) < 40 {
+		parents = append(parents, dir)
+	}
+	// The user's number keeps two users' directories of one name apart.
+	return append(parents, "/tmp/nixspace-"+strconv.Itoa(os.Getuid()))
+}
+
+// makeOwn makes a directory that belongs to us and that nobody else can write.
+// In /tmp somebody else may have made it first.
+func makeOwn(dir string) error {
+	mode := fs.FileMode(0o700)
+	if os.Geteuid() == 0 {
+		mode = 0o711
+	}
+	if parent := filepath.Dir(dir); strings.HasPrefix(parent, "/tmp/") {
+		if err := makeOwn(parent); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, mode); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); !info.IsDir() || !ok || st.Uid != uint32(os.Geteuid()) {
+		return fmt.Errorf("%s is not a directory of ours", dir)
+	}
+	return os.Chmod(dir, mode)
+}
+
+// Wait returns when no server holds the lock of the directory at path, or when
+// ctx ends. It is for whoever asked a server to stop.
+func Wait(ctx context.Context, path string) error {
+	f, err := os.Open(filepath.Join(path, "lock"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	for unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) != nil {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return nil
+}
