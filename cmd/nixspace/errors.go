@@ -28,6 +28,10 @@ func code(err error) int {
 	if errors.Is(err, context.Canceled) {
 		return 130
 	}
+	var there failedError
+	if errors.As(err, &there) {
+		return exitFailed
+	}
 	switch nixspace.ErrorKind(err) {
 	case nixspace.KindInvalid:
 		return 2

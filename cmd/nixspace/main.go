@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -30,7 +31,25 @@ type commands struct {
 	Doctor doctorCmd `cmd:"" group:"server" help:"Check whether this machine has what NixSpace needs."`
 	Runner runnerCmd `cmd:"" hidden:"" help:"Run the machine of one session (started by the server)."`
 
-	Version versionCmd `cmd:"" group:"other" help:"Print the version."`
+	Create createCmd `cmd:"" group:"environments" help:"Make a project and its first environment from a folder of code."`
+	List   listCmd   `cmd:"" group:"environments" aliases:"ls" help:"List environments, projects or sessions."`
+	Show   showCmd   `cmd:"" group:"environments" help:"Show an environment, a version or a session."`
+	Branch branchCmd `cmd:"" group:"environments" help:"Make an environment from another one."`
+	Set    setCmd    `cmd:"" group:"environments" help:"Change values of an environment."`
+	Add    addCmd    `cmd:"" group:"environments" help:"Add packages to an environment."`
+	Remove removeCmd `cmd:"" group:"environments" help:"Remove packages from an environment."`
+	Build  buildCmd  `cmd:"" group:"environments" help:"Build an environment or version."`
+
+	Run   runCmd   `cmd:"" group:"sessions" help:"Run a command in a new session of each environment, side by side."`
+	Start startCmd `cmd:"" group:"sessions" help:"Start a session."`
+	Exec  execCmd  `cmd:"" group:"sessions" help:"Run a command in a session."`
+	Shell shellCmd `cmd:"" group:"sessions" help:"Open a shell in a session."`
+	Logs  logsCmd  `cmd:"" group:"sessions" help:"Print the log of a session or of one of its services."`
+	Stop  stopCmd  `cmd:"" group:"sessions" help:"Stop sessions."`
+	Rm    rmCmd    `cmd:"" group:"sessions" help:"Delete sessions with their disks."`
+
+	Completion completionCmd `cmd:"" group:"other" help:"Print a script that completes this command line in a shell."`
+	Version    versionCmd    `cmd:"" group:"other" help:"Print the version."`
 }
 
 // globals are the flags that every verb takes.
@@ -153,5 +172,15 @@ func usageError(err error) error {
 	if errors.As(err, &e) {
 		return err
 	}
-	return nixspace.Errorf(nixspace.KindInvalid, "usage", "%s", err.Error()).WithHint("see nixspace --help")
+	help := "see nixspace --help"
+	var p *kong.ParseError
+	if errors.As(err, &p) && p.Context != nil {
+		if node := p.Context.Selected(); node != nil {
+			help = "see nixspace " + node.Name + " --help"
+			if _, ok := node.Target.Addr().Interface().(commandTaker); ok && strings.HasPrefix(err.Error(), "unexpected argument") {
+				help = "put -- before the command: nixspace " + node.Name + " … -- COMMAND"
+			}
+		}
+	}
+	return nixspace.Errorf(nixspace.KindInvalid, "usage", "%s", err.Error()).WithHint("%s", help)
 }

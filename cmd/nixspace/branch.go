@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/cmd/nixspace/term"
+)
+
+type branchCmd struct {
+	From    string   `arg:"" help:"The environment or version to start from."`
+	Name    string   `arg:"" help:"The new environment's name."`
+	Set     []string `sep:"none" placeholder:"KEY=VALUE" help:"Change a package's version, or any key of the manifest."`
+	Add     []string `sep:"none" placeholder:"PACKAGE[@VERSION]" help:"Add a package."`
+	Remove  []string `sep:"none" placeholder:"PACKAGE" help:"Remove a package, or any key of the manifest."`
+	Message string   `short:"m" help:"Say why."`
+	Detach  bool     `short:"d" help:"Do not wait for the build."`
+}
+
+// Help says more than one line about the verb.
+func (*branchCmd) Help() string {
+	return "A branch costs nothing until it differs: it shares all that its origin has.\n\nExample: nixspace branch shop pg13 --set postgresql=13"
+}
+
+// Run makes an environment from another one.
+func (c *branchCmd) Run(ctx context.Context, g *globals, std streams) error {
+	if err := nixspace.CheckName("an environment", c.Name); err != nil {
+		return err
+	}
+	set, err1 := setEdits(c.Set)
+	add, err2 := addEdits(c.Add)
+	remove, err3 := removeEdits(c.Remove)
+	for _, err := range []error{err1, err2, err3} {
+		if err != nil {
+			return err
+		}
+	}
+	api, err := g.connect()
+	if err != nil {
+		return err
+	}
+	defer api.Close()
+	d := g.display(std)
+	defer d.Close()
+	begin := time.Now()
+	environment, build, err := api.Branch(ctx, c.From, c.Name, slices.Concat(set, add, remove), c.Message)
+	if err != nil {
+		return err
+	}
+	if !c.Detach {
+		if build, err = followBuild(ctx, api, d, build, false); err != nil {
+			return err
+		}
+	}
+	d.Close()
+	if g.JSON {
+		return printJSON(std.Out, map[string]any{"environment": environment, "build": build})
+	}
+	for _, ch := range environment.Head.Changes {
+		fmt.Fprintln(std.Out, " ", term.Clean(changeLine(ch)))
+	}
+	return printReady(std.Out, environment.Ref, environment.Head.Hash, build, time.Since(begin))
+}

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/cmd/nixspace/client"
+	"github.com/nixspace/nixspace/cmd/nixspace/pack"
+	"github.com/nixspace/nixspace/cmd/nixspace/term"
+)
+
+type createCmd struct {
+	Name     string `arg:"" help:"The project's name, and that of its first environment."`
+	Path     string `arg:"" optional:"" default:"." help:"The folder with the code. In a git work tree, what git ignores stays out."`
+	Manifest string `placeholder:"FILE" help:"The manifest (- for standard input). Without it, the nixspace.toml in the folder."`
+	NoCode   bool   `help:"Send no code; needs --manifest."`
+	Detach   bool   `short:"d" help:"Do not wait for the build."`
+}
+
+// Help says more than one line about the verb.
+func (*createCmd) Help() string {
+	return "The code is packed, sent to the server, and put at /workspace in every session. Then the environment is built.\n\nExample: nixspace create shop ./shop"
+}
+
+// Run makes a project.
+func (c *createCmd) Run(ctx context.Context, g *globals, std streams) error {
+	if err := nixspace.CheckName("a project", c.Name); err != nil {
+		return err
+	}
+	if strings.Contains(c.Path, "://") || strings.HasPrefix(c.Path, "git@") {
+		return nixspace.Errorf(nixspace.KindInvalid, "repository_url", "a repository's address cannot be used yet").
+			WithHint("clone it, and give the folder: git clone %s", c.Path)
+	}
+	manifest, err := c.readManifest(std)
+	if err != nil {
+		return err
+	}
+	api, err := g.connect()
+	if err != nil {
+		return err
+	}
+	defer api.Close()
+	d := g.display(std)
+	defer d.Close()
+	begin := time.Now()
+
+	var ws client.Workspace
+	source := "manifest"
+	if !c.NoCode {
+		if source, err = sourceName(c.Path); err != nil {
+			return err
+		}
+		if ws, err = upload(ctx, api, d, c.Path); err != nil {
+			return err
+		}
+	}
+	project, environment, build, err := api.CreateProject(ctx, c.Name, source, ws.Digest, manifest, "")
+	if err != nil {
+		return err
+	}
+	if !c.Detach {
+		if build, err = followBuild(ctx, api, d, build, false); err != nil {
+			return err
+		}
+	}
+	d.Close()
+	if g.JSON {
+		return printJSON(std.Out, map[string]any{"project": project, "environment": environment, "build": build})
+	}
+	return printHead(std.Out, environment, build, time.Since(begin))
+}
+
+func (c *createCmd) readManifest(std streams) (string, error) {
+	const most = 1 << 20
+	var b []byte
+	var err error
+	switch c.Manifest {
+	case "":
+		if c.NoCode {
+			return "", nixspace.Errorf(nixspace.KindInvalid, "manifest_missing", "without code there is no manifest").WithHint("give it with --manifest FILE")
+		}
+		return "", nil
+	case "-":
+		b, err = io.ReadAll(io.LimitReader(std.In, most+1))
+	default:
+		b, err = os.ReadFile(c.Manifest)
+	}
+	if err != nil {
+		return "", nixspace.Errorf(nixspace.KindInvalid, "manifest_unreadable", "the manifest cannot be read: %w", err)
+	}
+	if len(b) > most {
+		return "", nixspace.Errorf(nixspace.KindLimit, "manifest_too_large", "the manifest is larger than 1 MiB")
+	}
+	return string(b), nil
+}
+
+func sourceName(dir string) (string, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("find folder: %w", err)
+	}
+	return filepath.Base(abs), nil
+}
+
+// upload packs a folder and sends it while it packs.
+func upload(ctx context.Context, api *client.Client, d *term.Display, dir string) (client.Workspace, error) {
+	r, w := io.Pipe()
+	var stats pack.Stats
+	packed := make(chan error, 1)
+	go func() {
+		st, err := pack.Dir(ctx, dir, &counter{w: w, d: d}, pack.DefaultLimits)
+		stats = st
+		w.CloseWithError(err)
+		packed <- err
+	}()
+	ws, err := api.PutWorkspace(ctx, r)
+	r.Close()
+	packErr := <-packed
+	d.Forget("code")
+	if packErr != nil && !errors.Is(packErr, io.ErrClosedPipe) {
+		return ws, packErr
+	}
+	if err != nil {
+		return ws, err
+	}
+	for i, name := range stats.Skipped {
+		if i == 5 {
+			d.Printf("left out: %d more", len(stats.Skipped)-i)
+			break
+		}
+		d.Printf("left out: %s (not a file, or a link out of the folder)", term.Clean(name))
+	}
+	d.Printf("code: %d files, %s", ws.Files, term.Bytes(ws.Size))
+	return ws, nil
+}
+
+// counter shows how much was sent.
+type counter struct {
+	w io.Writer
+	d *term.Display
+	n int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	c.d.Report(nixspace.Progress{Job: "code", Phase: "upload", Done: c.n, Unit: "B"})
+	return n, err
+}
+
+// printHead prints an environment and how its head stands.
+func printHead(w io.Writer, e *client.Environment, b *client.Build, took time.Duration) error {
+	for _, p := range e.Head.Packages {
+		fmt.Fprintf(w, "  %s %s\n", term.Clean(p.Name), term.Clean(p.Version))
+	}
+	return printReady(w, e.Ref, e.Head.Hash, b, took)
+}
+
+func printReady(w io.Writer, ref, hash string, b *client.Build, took time.Duration) error {
+	state := "ready in " + term.Duration(took)
+	if b != nil && !b.Final() {
+		state = "builds"
+	}
+	_, err := fmt.Fprintf(w, "environment %s  %s  %s\n", ref, short(hash), state)
+	return err
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/cmd/nixspace/client"
+	"github.com/nixspace/nixspace/cmd/nixspace/term"
+)
+
+// display returns where progress is shown: nowhere with --json.
+func (g *globals) display(std streams) *term.Display {
+	if g.JSON {
+		return nil
+	}
+	return term.New(std.Err, os.Getenv)
+}
+
+// logTail is how many lines of a failed build's log are shown.
+const logTail = 25
+
+// followBuild shows a build until it is final, and returns it. A build that did
+// not succeed is an error.
+func followBuild(ctx context.Context, c *client.Client, d *term.Display, b *client.Build, showLog bool) (*client.Build, error) {
+	if b == nil {
+		return nil, nil
+	}
+	last := b
+	var tail []string
+	err := c.WatchBuild(ctx, b.ID, func(u client.BuildUpdate) error {
+		switch {
+		case u.Build != nil:
+			last = u.Build
+			if u.Build.Final() {
+				return client.ErrStop
+			}
+		case u.Progress != nil:
+			d.Report(*u.Progress)
+		case u.Line != nil:
+			line := term.Clean(u.Line.Text)
+			if showLog {
+				d.Printf("%s", line)
+			}
+			if tail = append(tail, line); len(tail) > logTail {
+				tail = tail[1:]
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return last, err
+	}
+	switch {
+	case last.Is(nixspace.BuildSucceeded):
+		return last, nil
+	case last.Is(nixspace.BuildCanceled):
+		return last, nixspace.Errorf(nixspace.KindCanceled, "build_canceled", "the build was cancelled")
+	case last.Is(nixspace.BuildFailed):
+		if !showLog && len(tail) > 0 {
+			d.Printf("the last lines of the build's log:")
+			for _, l := range tail {
+				d.Printf("  %s", l)
+			}
+		}
+		code, message := last.ErrorCode, last.Error
+		if code == "" {
+			code = "build_failed"
+		}
+		if message == "" {
+			message = "the build failed"
+		}
+		return last, &nixspace.Error{Kind: nixspace.KindBuild, Code: code, Message: message}
+	}
+	return last, nixspace.Errorf(nixspace.KindUnavailable, "build_unknown", "the server told no end of the build").
+		WithHint("ask again: nixspace build")
+}
+
+// awaitSession shows a session that starts until its machine runs. One that ends
+// up in another state is an error.
+func awaitSession(ctx context.Context, c *client.Client, d *term.Display, s *client.Session, name string) (*client.Session, error) {
+	last := *s
+	defer d.Forget(name)
+	d.Status(name, "starting")
+	err := c.WatchSession(ctx, string(s.ID), func(u client.SessionUpdate) error {
+		last = u.Session
+		last.Machine = u.Machine
+		if p := u.Progress; p != nil && p.Phase != "" {
+			d.Status(name, p.Phase+" "+p.Job)
+		} else if u.Machine != nil && u.Machine.Phase != "" {
+			d.Status(name, u.Machine.Phase)
+		}
+		if nixspace.SessionStatus(u.Session.Status) != nixspace.SessionCreating {
+			return client.ErrStop
+		}
+		return nil
+	})
+	if err != nil {
+		return &last, err
+	}
+	if last.Is(nixspace.SessionRunning) {
+		return &last, nil
+	}
+	code, message := last.ReasonCode, last.Reason
+	if code == "" {
+		code = "session_" + string(last.Status)
+	}
+	if message == "" {
+		message = "it is " + string(last.Status)
+	}
+	return &last, nixspace.Errorf(nixspace.KindUnavailable, code, "session %s did not start: %s", last.Ref, message).
+		WithHint("see what it says: nixspace show %s", last.Ref)
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nixspace/nixspace/cmd/nixspace/term"
+)
+
+type startCmd struct {
+	Ref       string `arg:"" help:"An environment or version, or a stopped session to start again."`
+	Ephemeral bool   `help:"Delete the session's disk once it stops."`
+	Detach    bool   `short:"d" help:"Do not wait until it runs."`
+}
+
+// Run starts a session.
+func (c *startCmd) Run(ctx context.Context, g *globals, std streams) error {
+	api, err := g.connect()
+	if err != nil {
+		return err
+	}
+	defer api.Close()
+	d := g.display(std)
+	defer d.Close()
+	begin := time.Now()
+	s, err := api.StartSession(ctx, c.Ref, c.Ephemeral)
+	if err != nil {
+		return err
+	}
+	if !c.Detach {
+		if s, err = awaitSession(ctx, api, d, s, s.Ref); err != nil {
+			return err
+		}
+	}
+	d.Close()
+	if g.JSON {
+		return printJSON(std.Out, map[string]any{"session": s})
+	}
+	if c.Detach {
+		_, err = fmt.Fprintf(std.Out, "session %s  %s\n", s.Ref, s.Status)
+		return err
+	}
+	_, err = fmt.Fprintf(std.Out, "session %s  %s in %s  %s\n", s.Ref, s.Status, term.Duration(time.Since(begin)), term.Clean(s.Isolation))
+	return err
+}
