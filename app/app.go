@@ -10,13 +10,23 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"sync"
+	"time"
 
 	"github.com/nixspace/nixspace"
 )
 
-// App is the set of use cases. It is safe for concurrent use.
+// App is the set of use cases. It is safe for concurrent use. [App.Run] must run
+// while it is used, and owns the goroutines that it starts.
 type App struct {
-	cfg Config
+	cfg      Config
+	log      *slog.Logger
+	tasks    *tasks
+	progress *progressHub
+	users    sync.Map // user name → nixspace.ID, of users that are stored
+	building *runSet  // builds that this process works on
+	starting *runSet  // sessions whose machine this process is starting
+	machines *machineTable
 }
 
 // Config is what App works with. All fields are required.
@@ -30,7 +40,15 @@ type Config struct {
 }
 
 // New returns the use cases over cfg.
-func New(cfg Config) *App { return &App{cfg: cfg} }
+func New(cfg Config) *App {
+	return &App{
+		cfg: cfg, log: cfg.Log, tasks: newTasks(), progress: newProgressHub(),
+		building: newRunSet(), starting: newRunSet(), machines: newMachineTable(),
+	}
+}
+
+// now is the time in the precision that PostgreSQL keeps.
+func (a *App) now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
 // Packages is the package source and the Nix engine behind it.
 type Packages interface {
@@ -71,3 +89,10 @@ type Jobs interface {
 	// CancelBuild asks a queued or running build to stop.
 	CancelBuild(ctx context.Context, build nixspace.ID) error
 }
+
+// Store is the database. Its interface is in the root package because state
+// implements it, and state imports nothing that is above the domain.
+type Store = nixspace.Database
+
+// Tx is a transaction on the database.
+type Tx = nixspace.Tx

@@ -1,0 +1,153 @@
+package app_test
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/apptest"
+	"github.com/nixspace/nixspace/state/postgres"
+	"github.com/nixspace/nixspace/state/postgres/postgrestest"
+	"github.com/nixspace/nixspace/state/workspace"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("os/exec.(*Cmd).Wait")) }
+
+const shop = `schema = 1
+
+[packages]
+nodejs = "22"
+postgresql = "15"
+
+[services.postgresql]
+databases = ["shop"]
+
+[env]
+NODE_ENV = "development"
+`
+
+// limit is generous: nothing here is about speed.
+const limit = 2 * time.Minute
+
+// host is a whole NixSpace with fake packages and machines, over a real
+// database.
+type host struct {
+	*app.App
+	ctx        context.Context
+	db         *postgres.DB
+	packages   *apptest.Packages
+	machines   *apptest.Machines
+	jobs       *apptest.Jobs
+	workspaces *workspace.Store
+	stop       func() // ends App.Run and waits for it; call it to play a shutdown
+}
+
+var ada = app.Actor{ID: "aaaaaaaa-0000-4000-8000-000000000001", Name: "ada"}
+
+func newHost(t testing.TB) *host {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	t.Cleanup(cancel)
+	d, err := postgres.Open(ctx, postgrestest.URL(t, postgres.Migrate), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	w, err := workspace.Open(t.TempDir(), workspace.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &host{
+		ctx: app.WithActor(ctx, ada), db: d, workspaces: w,
+		packages: apptest.NewPackages(), machines: apptest.NewMachines(), jobs: &apptest.Jobs{},
+	}
+	h.start(t)
+	return h
+}
+
+// start begins a new App over what h has, as a server does that starts.
+func (h *host) start(t testing.TB) {
+	t.Helper()
+	h.App = app.New(app.Config{
+		Store: h.db, Packages: h.packages, Machines: h.machines, Workspaces: h.workspaces, Jobs: h.jobs,
+		Log: slog.New(slog.NewTextHandler(testWriter{t}, nil)),
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func(a *app.App) { done <- a.Run(ctx) }(h.App)
+	stopped := false
+	h.stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	}
+	t.Cleanup(h.stop)
+}
+
+type testWriter struct{ t testing.TB }
+
+func (w testWriter) Write(p []byte) (int, error) {
+	w.t.Log(strings.TrimSpace(string(p)))
+	return len(p), nil
+}
+
+// create makes the project shop.
+func (h *host) create(t testing.TB) *nixspace.Environment {
+	t.Helper()
+	_, env, _, err := h.CreateProject(h.ctx, app.CreateProject{Slug: "shop", Source: "examples/shop", Manifest: shop})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return env
+}
+
+// work runs what is queued.
+func (h *host) work(t testing.TB) {
+	t.Helper()
+	for _, id := range h.jobs.Take() {
+		if err := h.RunBuild(h.ctx, id); err != nil {
+			t.Errorf("run build %s: %v", id, err)
+		}
+	}
+}
+
+// await waits until a session is as wanted.
+func (h *host) await(t testing.TB, id nixspace.ID, status nixspace.SessionStatus) nixspace.Session {
+	t.Helper()
+	ctx, cancel := context.WithCancel(h.ctx)
+	defer cancel()
+	updates, err := h.WatchSession(ctx, string(id))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last nixspace.Session
+	for u := range updates {
+		if last = u.Session; last.Status == status {
+			return last
+		}
+	}
+	t.Fatalf("session is %s (%s), not %s", last.Status, last.Reason, status)
+	return last
+}
+
+func wantCode(t testing.TB, err error, kind nixspace.Kind, code string) {
+	t.Helper()
+	if nixspace.ErrorKind(err) != kind || nixspace.ErrorCode(err) != code {
+		t.Errorf("got error %v (%s, %s), want %s, %s", err, nixspace.ErrorKind(err), nixspace.ErrorCode(err), kind, code)
+	}
+}
+
+func set(key, value string) []app.Edit {
+	return []app.Edit{{Op: nixspace.ChangeSet, Key: key, Value: value}}
+}

@@ -1,0 +1,75 @@
+package app
+
+import (
+	"context"
+
+	"github.com/nixspace/nixspace"
+)
+
+// eventPage is how many events are read at a time.
+const eventPage = 500
+
+// WatchEvents sends events as they happen, those after the sequence number
+// after first (0 for none of the past), until ctx ends.
+func (a *App) WatchEvents(ctx context.Context, after int64) (<-chan nixspace.Event, error) {
+	tx, err := a.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	notices, err := a.cfg.Store.Subscribe(ctx)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	if after <= 0 {
+		if after, err = tx.Events().Last(ctx); err != nil {
+			cancel()
+			return nil, err
+		}
+	}
+	out := make(chan nixspace.Event)
+	go func() {
+		defer close(out)
+		defer cancel()
+		for {
+			page, err := tx.Events().After(ctx, after, eventPage)
+			if err != nil && ctx.Err() == nil {
+				a.log.Warn("cannot read events", "error", err)
+			}
+			for _, e := range page {
+				select {
+				case out <- e:
+					after = e.Seq
+				case <-ctx.Done():
+					return
+				}
+			}
+			if len(page) == eventPage {
+				continue
+			}
+			if !nextNotice(ctx, notices, func(n nixspace.Notice) bool { return n.Topic == nixspace.NoticeEvent }) {
+				return
+			}
+		}
+	}()
+	return out, nil
+}
+
+// nextNotice waits for a notice that is wanted, or that asks to read everything
+// again. It returns false when there will be none.
+func nextNotice(ctx context.Context, notices <-chan nixspace.Notice, wanted func(nixspace.Notice) bool) bool {
+	for {
+		select {
+		case n, open := <-notices:
+			if !open {
+				return false
+			}
+			if n.Topic == nixspace.NoticeResync || wanted(n) {
+				return true
+			}
+		case <-ctx.Done():
+			return false
+		}
+	}
+}

@@ -1,0 +1,201 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nixspace/nixspace"
+)
+
+// launch starts the machine of a session that is creating, in a task of its own.
+func (a *App) launch(ctx context.Context, s *nixspace.Session) error {
+	started := *s
+	err := a.tasks.start(ctx, func(ctx context.Context) {
+		ctx, end, other := a.starting.begin(ctx, started.ID)
+		if end == nil {
+			// The last generation is just ending; this one must not be lost.
+			<-other.done
+			if ctx, end, _ = a.starting.begin(ctx, started.ID); end == nil {
+				return
+			}
+		}
+		defer end()
+		defer a.progress.forget(started.ID)
+		a.bring(ctx, &started)
+	})
+	if err != nil {
+		a.settleEnd(ctx, s, failedStart("the server is shutting down", "interrupted"))
+	}
+	return err
+}
+
+func failedStart(reason, code string) nixspace.SessionChange {
+	return nixspace.SessionChange{
+		From: []nixspace.SessionStatus{nixspace.SessionCreating}, To: nixspace.SessionFailed, Reason: reason, ReasonCode: code,
+	}
+}
+
+// bring takes a session from creating to running, or to failed with a reason.
+func (a *App) bring(ctx context.Context, s *nixspace.Session) {
+	status, err := a.startMachine(ctx, s)
+	if err == nil {
+		record, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordLimit)
+		defer cancel()
+		a.machines.put(status)
+		_, err = a.step(record, nixspace.SessionChange{
+			ID: s.ID, Generation: s.Generation, From: []nixspace.SessionStatus{nixspace.SessionCreating}, To: nixspace.SessionRunning,
+			VMID: status.VMID, Driver: status.Driver, Isolation: status.Isolation,
+		})
+		if err == nil {
+			a.progress.poke(s.ID)
+			return
+		}
+	}
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, errSuperseded):
+		return // whoever stopped it ends the machine and records that
+	case errors.Is(cause, errTooLong):
+		a.settleEnd(ctx, s, failedStart("it took too long to start", "start_timeout"))
+	case errors.Is(cause, errShutdown):
+		a.settleEnd(ctx, s, failedStart("the server was stopped while it was starting", "interrupted"))
+	default:
+		text, code := a.explain("a session did not start", err)
+		a.settleEnd(ctx, s, failedStart(text, code))
+	}
+}
+
+// startMachine builds what a session needs, where that was not done, and runs
+// its machine.
+func (a *App) startMachine(ctx context.Context, s *nixspace.Session) (nixspace.MachineStatus, error) {
+	report := nixspace.ProgressFunc(func(p nixspace.Progress) {
+		if p.Log == "" {
+			a.progress.publish(s.ID, p)
+		}
+	})
+	tx := a.cfg.Store.Read()
+	v, err := oneVersion(ctx, tx, s.EnvironmentVersionID)
+	if err != nil {
+		return nixspace.MachineStatus{}, err
+	}
+	if err := a.ensureBuilt(ctx, tx, v, report); err != nil {
+		return nixspace.MachineStatus{}, err
+	}
+	spec, err := a.machineSpec(ctx, tx, s, v, report)
+	if err != nil {
+		return nixspace.MachineStatus{}, err
+	}
+	start, cancel := context.WithTimeoutCause(ctx, startLimit, errTooLong)
+	defer cancel()
+	m, err := a.cfg.Machines.Start(start, *spec, report)
+	if err != nil {
+		if ctx.Err() == nil && start.Err() != nil {
+			err = nixspace.Errorf(nixspace.KindUnavailable, "start_timeout", "its machine did not start within %s: %w", startLimit, err)
+		}
+		return nixspace.MachineStatus{}, err
+	}
+	status, err := m.Status(ctx)
+	if err == nil && status.Generation != s.Generation {
+		err = fmt.Errorf("machine of session %s has generation %d, not %d", s.ID, status.Generation, s.Generation)
+	}
+	return status, err
+}
+
+// errTooLong is the cause when a time limit of a transient state has passed.
+var errTooLong = errors.New("it took too long")
+
+// ensureBuilt builds a version unless the store has it, and passes the build's
+// progress on.
+func (a *App) ensureBuilt(ctx context.Context, tx Tx, v *nixspace.Version, report nixspace.ProgressFunc) error {
+	if _, err := a.realised(ctx, tx, v); err == nil || !notFound(err) {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, buildLimit, errTooLong)
+	defer cancel()
+	b, err := a.buildVersion(ctx, tx, v)
+	if err != nil {
+		return err
+	}
+	updates, err := a.WatchBuild(ctx, b.ID)
+	if err != nil {
+		return err
+	}
+	for u := range updates {
+		if u.Progress != nil {
+			report.Report(*u.Progress)
+		}
+		if u.Build != nil {
+			b = u.Build
+		}
+	}
+	switch {
+	case b.Status == nixspace.BuildSucceeded:
+		return nil
+	case b.Status.Final():
+		return nixspace.Errorf(nixspace.KindBuild, "build_"+string(b.Status), "its environment could not be built: %s", b.Error).
+			WithDetail("build", b.ID)
+	case ctx.Err() != nil:
+		return nixspace.Errorf(nixspace.KindBuild, "build_timeout", "its environment is not built yet: %w", context.Cause(ctx))
+	default:
+		return nixspace.Errorf(nixspace.KindUnavailable, "build_lost", "the build of its environment cannot be followed").
+			WithHint("start the session again")
+	}
+}
+
+// machineSpec says what machine a session needs.
+func (a *App) machineSpec(ctx context.Context, tx Tx, s *nixspace.Session, v *nixspace.Version, report nixspace.ProgressFunc) (*nixspace.MachineSpec, error) {
+	c, err := canonical(v)
+	if err != nil {
+		return nil, err
+	}
+	base := c.Base
+	if err := a.ensureBase(ctx, base, report); err != nil {
+		return nil, err
+	}
+	env, err := oneEnvironment(ctx, tx, s.EnvironmentID)
+	if err != nil {
+		return nil, err
+	}
+	project, err := tx.Projects().ByID(ctx, env.ProjectID)
+	if err != nil {
+		return nil, err
+	}
+	infos, err := a.cfg.Packages.Closure(ctx, v.OutPath, base)
+	if err != nil {
+		return nil, err
+	}
+	needs, err := machineNeeds(v)
+	if err != nil {
+		return nil, err
+	}
+	spec := &nixspace.MachineSpec{
+		SessionID: s.ID, Generation: s.Generation, Hostname: hostname(env.Name, s.Number),
+		CPUs: needs.cpus, MemoryMiB: needs.memoryMiB, DiskMiB: needs.diskMiB,
+		Base: base, Environment: v.OutPath, Env: needs.env, Services: needs.services,
+	}
+	if spec.Layers, err = layers(infos, base, v.OutPath, needs.packages); err != nil {
+		return nil, err
+	}
+	if project.Workspace != "" {
+		if spec.Workspace, err = a.cfg.Workspaces.Path(project.Workspace); err != nil {
+			return nil, err
+		}
+	}
+	return spec, nil
+}
+
+// maxLayers is how many store images a machine mounts at most.
+const maxLayers = 12
+
+// hostname is the name of a session's machine: that of the environment, as far
+// as a host name may have it (letters, digits and hyphens), and the number.
+func hostname(env string, number int) string {
+	b := []byte(env)
+	for i, c := range b {
+		if c == '.' || c == '_' {
+			b[i] = '-'
+		}
+	}
+	suffix := fmt.Sprintf("-%d", number)
+	return string(b[:min(len(b), 63-len(suffix))]) + suffix
+}

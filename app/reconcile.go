@@ -1,0 +1,163 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nixspace/nixspace"
+)
+
+// Reconcile brings the database and the machines of this host together: it
+// finds sessions that survived a restart of the server, fails those whose
+// machine is gone, ends machines that no session owns, and queues again builds
+// that a crash interrupted. It runs at start, before requests are served. One
+// session that cannot be reconciled does not keep the others from it.
+func (a *App) Reconcile(ctx context.Context) error {
+	ctx = asSystem(ctx)
+	if err := a.reconcileBuilds(ctx); err != nil {
+		return err
+	}
+	owned, err := a.reconcileSessions(ctx)
+	if err != nil {
+		return err
+	}
+	return a.reapStrays(ctx, owned)
+}
+
+// reconcileBuilds queues every build that is not final, and lets the queue see
+// to it that one that is queued already is not run twice.
+func (a *App) reconcileBuilds(ctx context.Context) error {
+	open, err := a.cfg.Store.Read().Builds().List(ctx, "")
+	if err != nil {
+		return err
+	}
+	for _, b := range open {
+		err := a.write(ctx, func(_ Actor, tx Tx) error {
+			if b.Status == nixspace.BuildRunning {
+				b.Status, b.StartedAt = nixspace.BuildQueued, time.Time{}
+				if moved, err := tx.Builds().Transition(ctx, &b, nixspace.BuildRunning); err != nil || !moved {
+					return err
+				}
+			}
+			return a.cfg.Jobs.EnqueueBuild(ctx, tx, b.ID)
+		})
+		if err != nil {
+			return err
+		}
+		a.log.Info("queued an interrupted build again", "build", b.ID)
+	}
+	return nil
+}
+
+// reconcileSessions looks for the machine of every session that should have one,
+// and returns the sessions that keep theirs.
+func (a *App) reconcileSessions(ctx context.Context) (map[nixspace.ID]bool, error) {
+	live, err := a.cfg.Store.Read().Sessions().List(ctx, nixspace.SessionFilter{Statuses: liveStatuses})
+	if err != nil {
+		return nil, err
+	}
+	owned := map[nixspace.ID]bool{}
+	for _, s := range live {
+		if a.reconcileSession(ctx, &s) {
+			owned[s.ID] = true
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+	return owned, nil
+}
+
+// reconcileSession reports whether the session's machine goes on.
+func (a *App) reconcileSession(ctx context.Context, s *nixspace.Session) bool {
+	from := []nixspace.SessionStatus{s.Status}
+	if s.Status == nixspace.SessionStopping {
+		a.settleEnd(ctx, s, nixspace.SessionChange{From: from, To: nixspace.SessionStopped, Reason: s.Reason, ReasonCode: s.ReasonCode})
+		return false
+	}
+	status, err := a.machineStatus(ctx, s.ID)
+	switch {
+	case err == nil && status.Generation == s.Generation && status.Status == nixspace.SessionRunning:
+		a.machines.put(status)
+		if s.Status == nixspace.SessionRunning {
+			a.log.Info("found a session's machine again", "session", s.Ref())
+			return true
+		}
+		_, err := a.step(ctx, nixspace.SessionChange{
+			ID: s.ID, Generation: s.Generation, From: from, To: nixspace.SessionRunning,
+			VMID: status.VMID, Driver: status.Driver, Isolation: status.Isolation,
+		})
+		if err == nil {
+			a.log.Info("a session's machine came up meanwhile", "session", s.Ref())
+			return true
+		}
+		a.log.Error("cannot record that a session runs", "session", s.ID, "error", err)
+	case err == nil && status.Generation == s.Generation && status.Status == nixspace.SessionCreating && s.Status == nixspace.SessionCreating:
+		// Its runner goes on without the server that asked; Run hears how it ends.
+		a.machines.put(status)
+		a.log.Info("a session's machine is still starting", "session", s.Ref())
+		return true
+	case err == nil && status.Status == nixspace.SessionFailed && status.Generation == s.Generation:
+		a.settleEnd(ctx, s, nixspace.SessionChange{From: from, To: nixspace.SessionFailed,
+			Reason: orElse(status.Reason, "its machine failed"), ReasonCode: orElse(status.ReasonCode, "machine_failed")})
+		return false
+	case err != nil && !notFound(err):
+		a.log.Warn("a session's machine does not answer", "session", s.Ref(), "error", err)
+	}
+	reason, code := "its machine was gone when the server started", "machine_lost"
+	if s.Status == nixspace.SessionCreating {
+		reason, code = "the server ended while it was starting", "interrupted"
+	}
+	a.log.Warn("a session lost its machine", "session", s.Ref(), "reason", reason)
+	a.settleEnd(ctx, s, nixspace.SessionChange{From: from, To: nixspace.SessionFailed, Reason: reason, ReasonCode: code})
+	return false
+}
+
+// attachLimit bounds how long one machine may take to answer.
+const attachLimit = 10 * time.Second
+
+func (a *App) machineStatus(ctx context.Context, id nixspace.ID) (nixspace.MachineStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, attachLimit)
+	defer cancel()
+	m, err := a.cfg.Machines.Attach(ctx, id)
+	if err != nil {
+		return nixspace.MachineStatus{}, err
+	}
+	return m.Status(ctx)
+}
+
+// reapStrays ends machines that no session owns, and removes what belongs to
+// sessions that are not there, or that were ephemeral and have ended.
+func (a *App) reapStrays(ctx context.Context, owned map[nixspace.ID]bool) error {
+	ids, err := a.cfg.Machines.Sessions(ctx)
+	if err != nil {
+		return err
+	}
+	var failures []error
+	for _, id := range ids {
+		if owned[id] {
+			continue
+		}
+		s, err := a.cfg.Store.Read().Sessions().ByID(ctx, id)
+		if err != nil && !notFound(err) {
+			return err
+		}
+		if err := a.reap(ctx, id); err != nil {
+			failures = append(failures, err)
+			continue
+		}
+		if s == nil || s.Ephemeral {
+			a.log.Info("removing what is left of a session", "session", id)
+			failures = append(failures, a.cfg.Machines.Remove(ctx, id))
+		}
+	}
+	return errors.Join(failures...)
+}
+
+func orElse(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}

@@ -1,0 +1,132 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/nixspace/nixspace"
+)
+
+// How long a session may stay in a transient state before it is failed, whoever
+// works on it: beyond every limit of a single step.
+const (
+	creatingLimit = startLimit + buildLimit + 5*time.Minute
+	stoppingLimit = stopLimit + reapLimit + 5*time.Minute
+)
+
+// sweepEvery is how often sessions are looked at for it.
+const sweepEvery = time.Minute
+
+// Run keeps sessions' rows true to their machines until ctx ends, and then ends
+// everything that the use cases started and waits for it. It fails when the
+// machines can no longer be watched.
+func (a *App) Run(ctx context.Context) error {
+	ctx = asSystem(ctx)
+	defer a.tasks.close()
+	statuses := a.cfg.Machines.Watch(ctx)
+	sweep := time.NewTicker(sweepEvery)
+	defer sweep.Stop()
+	for {
+		select {
+		case s, open := <-statuses:
+			if !open {
+				if ctx.Err() != nil {
+					return nil
+				}
+				return nixspace.Errorf(nixspace.KindInternal, "watch_ended", "machines can no longer be watched")
+			}
+			a.apply(ctx, s)
+		case <-sweep.C:
+			if err := a.sweep(ctx, a.now()); err != nil {
+				a.log.Warn("cannot look for sessions that are stuck", "error", err)
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// apply brings what a runner says into the database. Reports of another
+// generation, and of sessions that this process is starting or stopping, change
+// nothing there.
+func (a *App) apply(ctx context.Context, m nixspace.MachineStatus) {
+	previous := a.machines.get(m.SessionID)
+	a.machines.put(m)
+	defer a.progress.poke(m.SessionID)
+	if !m.LastActivity.IsZero() && a.machines.touch(m.SessionID, m.LastActivity, touchEvery) {
+		if err := a.cfg.Store.Read().Sessions().Touch(ctx, m.SessionID, m.LastActivity); err != nil {
+			a.log.Warn("cannot store a session's activity", "session", m.SessionID, "error", err)
+		}
+	}
+	if a.starting.get(m.SessionID) != nil || previous != nil && previous.Status == m.Status && previous.Generation == m.Generation {
+		return
+	}
+	switch m.Status {
+	case nixspace.SessionRunning:
+		_, err := a.step(ctx, nixspace.SessionChange{
+			ID: m.SessionID, Generation: m.Generation, To: nixspace.SessionRunning,
+			From: []nixspace.SessionStatus{nixspace.SessionCreating, nixspace.SessionHibernated},
+			VMID: m.VMID, Driver: m.Driver, Isolation: m.Isolation,
+		})
+		if err != nil && !isCode(err, "session_moved") && !notFound(err) {
+			a.log.Error("cannot record that a session runs", "session", m.SessionID, "error", err)
+		}
+	case nixspace.SessionStopped, nixspace.SessionFailed:
+		// Not here: to end what may be left can take a while, and others wait.
+		if err := a.tasks.start(ctx, func(ctx context.Context) { a.applyEnd(ctx, m) }); err != nil {
+			a.log.Warn("a machine ended while the server stops", "session", m.SessionID)
+		}
+	}
+}
+
+// applyEnd records that a machine ended by itself.
+func (a *App) applyEnd(ctx context.Context, m nixspace.MachineStatus) {
+	s, err := a.cfg.Store.Read().Sessions().ByID(ctx, m.SessionID)
+	if err != nil {
+		if !notFound(err) {
+			a.log.Error("cannot read a session", "session", m.SessionID, "error", err)
+		}
+		return
+	}
+	if s.Generation != m.Generation || !s.EndedAt.IsZero() || s.Status == nixspace.SessionStopping {
+		return
+	}
+	a.settleEnd(ctx, s, nixspace.SessionChange{
+		From: stoppable, To: m.Status,
+		Reason: orElse(m.Reason, "its machine ended"), ReasonCode: orElse(m.ReasonCode, "machine_ended"),
+	})
+}
+
+// sweep fails sessions that have been in a transient state for too long, and
+// sees again to those whose machine's end could not be recorded.
+func (a *App) sweep(ctx context.Context, now time.Time) error {
+	found, err := a.cfg.Store.Read().Sessions().List(ctx, nixspace.SessionFilter{Statuses: liveStatuses})
+	if err != nil {
+		return err
+	}
+	for _, s := range found {
+		change := nixspace.SessionChange{From: []nixspace.SessionStatus{s.Status}, To: nixspace.SessionFailed}
+		switch {
+		case s.Status == nixspace.SessionCreating && now.Sub(s.Since) > creatingLimit:
+			change.Reason, change.ReasonCode = "it took too long to start", "start_timeout"
+		case s.Status == nixspace.SessionStopping && now.Sub(s.Since) > stoppingLimit:
+			change.Reason, change.ReasonCode = "it took too long to stop", "stop_timeout"
+		default:
+			m := a.machines.get(s.ID)
+			if m != nil && m.Generation == s.Generation && a.starting.get(s.ID) == nil &&
+				(m.Status == nixspace.SessionStopped || m.Status == nixspace.SessionFailed) {
+				a.applyEnd(ctx, *m)
+			}
+			continue
+		}
+		a.log.Warn("a session is stuck", "session", s.ID, "status", s.Status, "since", s.Since)
+		err := a.tasks.start(ctx, func(ctx context.Context) {
+			a.starting.stop(ctx, s.ID, errTooLong)
+			a.settleEnd(ctx, &s, change)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

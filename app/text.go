@@ -1,0 +1,69 @@
+package app
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/agnivade/levenshtein"
+
+	"github.com/nixspace/nixspace"
+)
+
+// Limits on what a request may bring, in bytes.
+const (
+	maxMessage = 4 << 10
+	maxSource  = 1 << 10
+
+	maxEdits = 100
+)
+
+// checkText refuses text that is too long or that PostgreSQL cannot keep.
+func checkText(what, s string, limit int) error {
+	switch {
+	case len(s) > limit:
+		return nixspace.Errorf(nixspace.KindLimit, "text_too_long", "%s is too long: %d bytes, of %d allowed", what, len(s), limit)
+	case !utf8.ValidString(s) || strings.ContainsRune(s, 0):
+		return nixspace.Errorf(nixspace.KindInvalid, "text_invalid", "%s is not valid UTF-8 text", what)
+	}
+	return nil
+}
+
+// nearest returns the names that a person may have meant, best first.
+func nearest(want string, names []string) []string {
+	type scored struct {
+		name string
+		dist int
+	}
+	var found []scored
+	for _, n := range names {
+		short := n
+		if !strings.Contains(want, "/") {
+			short = n[strings.LastIndexByte(n, '/')+1:]
+		}
+		d := levenshtein.ComputeDistance(want, short)
+		if len(want) > 2 && d <= max(2, len(want)/3) || len(want) >= 3 && strings.Contains(short, want) {
+			found = append(found, scored{n, d})
+		}
+	}
+	slices.SortStableFunc(found, func(a, b scored) int {
+		return cmp.Or(cmp.Compare(a.dist, b.dist), cmp.Compare(a.name, b.name))
+	})
+	var out []string
+	for _, f := range found[:min(len(found), 3)] {
+		out = append(out, f.name)
+	}
+	return out
+}
+
+// listOr joins names as people do: "a, b or c".
+func listOr(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
+}
+
+// short is the form of a hash that people read.
+func short(hash string) string { return hash[:min(len(hash), 8)] }

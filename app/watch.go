@@ -1,0 +1,146 @@
+package app
+
+import (
+	"context"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/nixspace/nixspace"
+)
+
+// WatchSession sends the session and its machine's status whenever either
+// changes, at first as they are, until ctx ends or the session is removed; the
+// channel is then closed.
+func (a *App) WatchSession(ctx context.Context, ref string) (<-chan nixspace.SessionUpdate, error) {
+	tx, err := a.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	notices, err := a.cfg.Store.Subscribe(ctx)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	s, err := findSession(ctx, tx, ref)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	w := &sessionWatch{app: a, out: make(chan nixspace.SessionUpdate), progress: a.progress.subscribe(s.ID)}
+	go func() {
+		defer close(w.out)
+		defer cancel()
+		defer w.progress.close()
+		for w.send(ctx, s, nil) && w.wait(ctx, s, notices) {
+			next, err := tx.Sessions().ByID(ctx, s.ID)
+			if err != nil {
+				if ctx.Err() == nil && !notFound(err) {
+					a.log.Warn("cannot follow a session", "session", s.ID, "error", err)
+				}
+				return
+			}
+			s = next
+		}
+	}()
+	return w.out, nil
+}
+
+type sessionWatch struct {
+	app      *App
+	out      chan nixspace.SessionUpdate
+	progress *progressSub
+	last     nixspace.SessionUpdate
+}
+
+// send sends an update unless it says nothing new.
+func (w *sessionWatch) send(ctx context.Context, s *nixspace.Session, p *nixspace.Progress) bool {
+	u := nixspace.SessionUpdate{Session: *s, Machine: w.app.machines.get(s.ID), Progress: p}
+	if reflect.DeepEqual(u, w.last) {
+		return true
+	}
+	select {
+	case w.out <- u:
+		w.last = u
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// wait passes progress and the machine's status on until something changed in
+// the database.
+func (w *sessionWatch) wait(ctx context.Context, s *nixspace.Session, notices <-chan nixspace.Notice) bool {
+	for {
+		select {
+		case n, open := <-notices:
+			if !open {
+				return false
+			}
+			if n.Topic == nixspace.NoticeResync || n == (nixspace.Notice{Topic: nixspace.NoticeSession, ID: s.ID}) {
+				return true
+			}
+		case <-w.progress.wake:
+			news := w.progress.take()
+			for _, p := range news {
+				if !w.send(ctx, s, &p) {
+					return false
+				}
+			}
+			if len(news) == 0 && !w.send(ctx, s, nil) {
+				return false
+			}
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// machineTable holds what runners said last of the machines on this host.
+type machineTable struct {
+	mu      sync.Mutex
+	status  map[nixspace.ID]nixspace.MachineStatus
+	touched map[nixspace.ID]time.Time
+}
+
+func newMachineTable() *machineTable {
+	return &machineTable{status: map[nixspace.ID]nixspace.MachineStatus{}, touched: map[nixspace.ID]time.Time{}}
+}
+
+func (t *machineTable) put(s nixspace.MachineStatus) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s.Generation >= t.status[s.SessionID].Generation {
+		t.status[s.SessionID] = s
+	}
+}
+
+func (t *machineTable) get(id nixspace.ID) *nixspace.MachineStatus {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s, ok := t.status[id]
+	if !ok {
+		return nil
+	}
+	return &s
+}
+
+func (t *machineTable) forget(id nixspace.ID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.status, id)
+	delete(t.touched, id)
+}
+
+// touch reports whether activity at a time is to be stored: at most once in
+// every.
+func (t *machineTable) touch(id nixspace.ID, at time.Time, every time.Duration) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if at.Sub(t.touched[id]) < every {
+		return false
+	}
+	t.touched[id] = at
+	return true
+}
