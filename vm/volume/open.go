@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -110,12 +111,15 @@ func (p *Pool) Close() error {
 	return nil
 }
 
-// sweep removes what interrupted calls left.
+// sweep removes what interrupted calls left. Young files may belong to a call
+// that another process is in.
 func (p *Pool) sweep() {
 	for _, pattern := range []string{".template-*", ".new-*", ".probe-*"} {
 		left, _ := filepath.Glob(filepath.Join(p.dir, pattern))
 		for _, path := range left {
-			os.Remove(path)
+			if info, err := os.Lstat(path); err == nil && time.Since(info.ModTime()) > time.Hour {
+				os.Remove(path)
+			}
 		}
 	}
 }
