@@ -6,13 +6,7 @@ import (
 	"strings"
 
 	"github.com/nixspace/nixspace/vm"
-)
-
-// Names of the two virtio-serial ports. Data carries the multiplexed streams,
-// control the line protocol that resets them.
-const (
-	dataPort    = "nixspace.data"
-	controlPort = "nixspace.ctl"
+	"github.com/nixspace/nixspace/vm/wire"
 )
 
 // maxLayers follows from the 24 virtio-mmio slots of a microvm: 23 devices are
@@ -64,9 +58,9 @@ func arguments(spec vm.Spec, accel string, c clock, fd fds) []string {
 		"-object", "rng-builtin,id=entropy", "-device", "virtio-rng-device,rng=entropy",
 		"-device", "virtio-serial-device,max_ports=3",
 		"-chardev", fmt.Sprintf("socket,id=data,fd=%d", fd.data),
-		"-device", "virtserialport,nr=1,chardev=data,name=" + dataPort,
+		"-device", "virtserialport,nr=1,chardev=data,name=" + wire.PortData,
 		"-chardev", fmt.Sprintf("socket,id=control,fd=%d", fd.control),
-		"-device", "virtserialport,nr=2,chardev=control,name=" + controlPort,
+		"-device", "virtserialport,nr=2,chardev=control,name=" + wire.PortCtl,
 	}
 	for i, d := range append(append([]vm.Drive{}, spec.Layers...), spec.Disks...) {
 		readOnly := i < len(spec.Layers)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/vm"
+	"github.com/nixspace/nixspace/vm/wire"
 )
 
 // instance is one running QEMU.
@@ -118,7 +119,7 @@ func start(ctx context.Context, binary, accel string, c clock, spec vm.Spec) (_ 
 			return nil, fmt.Errorf("limit the machine: %w", err)
 		}
 	}
-	in.transport = newTransport(data, control, in)
+	in.transport = &transport{link: wire.NewLink(control, data), machine: in}
 	in.monitor, err = dialMonitor(ctx, mon, in.event)
 	close(in.setUp)
 	if err != nil {
@@ -128,7 +129,6 @@ func start(ctx context.Context, binary, accel string, c clock, spec vm.Spec) (_ 
 		}
 		return nil, fmt.Errorf("start QEMU: %w", err)
 	}
-	in.transport.monitor = in.monitor
 	return in, nil
 }
 
@@ -244,14 +244,14 @@ func (in *instance) Stop(ctx context.Context) error {
 	in.mu.Unlock()
 	// QEMU writes its disks through on "quit"; being killed loses nothing that
 	// the guest was told is on disk, so that is what follows when it hangs.
-	if _, err := in.monitor.command(ctx, "quit", nil, nil); err == nil || errors.Is(err, errMonitorClosed) {
+	if _, err := in.monitor.command(ctx, "quit", nil); err == nil || errors.Is(err, errMonitorClosed) {
 		select {
 		case <-in.done:
 		case <-ctx.Done():
 		}
 	}
 	in.kill()
-	in.transport.close()
+	_ = in.transport.link.Close() // nobody is left who could say anything
 	in.monitor.close()
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -71,7 +70,7 @@ func dialMonitor(ctx context.Context, conn *net.UnixConn, onEvent func(event)) (
 		m.close()
 		return nil, ctx.Err()
 	}
-	if _, err := m.command(ctx, "qmp_capabilities", nil, nil); err != nil {
+	if _, err := m.command(ctx, "qmp_capabilities", nil); err != nil {
 		m.close()
 		return nil, err
 	}
@@ -138,9 +137,8 @@ func readMessages(r io.Reader, f func(message)) error {
 	return lines.Err()
 }
 
-// command runs one command and returns what it returned. A file, where one is
-// given, travels with the command (for getfd).
-func (m *monitor) command(ctx context.Context, name string, args any, file *os.File) (json.RawMessage, error) {
+// command runs one command and returns what it returned.
+func (m *monitor) command(ctx context.Context, name string, args any) (json.RawMessage, error) {
 	reply := make(chan message, 1)
 	m.mu.Lock()
 	m.nextID++
@@ -160,7 +158,7 @@ func (m *monitor) command(ctx context.Context, name string, args any, file *os.F
 	if err != nil {
 		return nil, fmt.Errorf("qemu command %s: %w", name, err)
 	}
-	if err := m.send(append(line, '\n'), file); err != nil {
+	if err := m.send(append(line, '\n')); err != nil {
 		return nil, fmt.Errorf("qemu command %s: %w", name, err)
 	}
 	select {
@@ -176,16 +174,9 @@ func (m *monitor) command(ctx context.Context, name string, args any, file *os.F
 	}
 }
 
-func (m *monitor) send(line []byte, file *os.File) error {
+func (m *monitor) send(line []byte) error {
 	m.write.Lock()
 	defer m.write.Unlock()
-	if file == nil {
-		_, err := m.conn.Write(line)
-		return err
-	}
-	n, _, err := m.conn.WriteMsgUnix(line, unix.UnixRights(int(file.Fd())), nil)
-	if err == nil && n != len(line) {
-		err = io.ErrShortWrite
-	}
+	_, err := m.conn.Write(line)
 	return err
 }

@@ -1,0 +1,100 @@
+package fleet
+
+import (
+	"context"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/vm/runner"
+	"github.com/nixspace/nixspace/vm/wire"
+)
+
+// Attach implements [nixspace.Machines].
+func (l *Local) Attach(ctx context.Context, id nixspace.ID) (nixspace.Machine, error) {
+	l.mu.Lock()
+	f := l.followers[id]
+	l.mu.Unlock()
+	if f == nil {
+		return nil, nixspace.Errorf(nixspace.KindNotFound, "machine_not_found", "no machine of this session runs here")
+	}
+	m := &machine{id: id, fleet: l, client: f.client}
+	s, err := m.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !s.Status.Live() {
+		return nil, nixspace.Errorf(nixspace.KindNotFound, "machine_not_found", "the machine of this session has ended")
+	}
+	return m, nil
+}
+
+// machine is a session's machine by way of its runner.
+type machine struct {
+	id     nixspace.ID
+	fleet  *Local
+	client *runner.Client
+}
+
+var _ nixspace.Machine = (*machine)(nil)
+
+func (m *machine) agent() *wire.Client { return wire.NewClient(m.client.Open) }
+
+// Status asks the runner or, when that is gone, what it left.
+func (m *machine) Status(ctx context.Context) (nixspace.MachineStatus, error) {
+	s, err := m.client.Status(ctx)
+	if err == nil || ctx.Err() != nil {
+		return s, err
+	}
+	state, readErr := runner.ReadState(m.fleet.sessionDir(m.id))
+	if readErr != nil {
+		return s, err
+	}
+	return state.Machine, nil
+}
+
+func (m *machine) Exec(ctx context.Context, c nixspace.Command) (nixspace.Process, error) {
+	return m.agent().Exec(ctx, c)
+}
+
+func (m *machine) Dial(ctx context.Context, port int) (net.Conn, error) {
+	return m.agent().Dial(ctx, port)
+}
+
+func (m *machine) Logs(ctx context.Context, service string, follow bool) (io.ReadCloser, error) {
+	if service != "" {
+		return m.agent().Logs(ctx, service, follow)
+	}
+	r, err := m.client.Logs(ctx, follow)
+	if err == nil || ctx.Err() != nil {
+		return r, err
+	}
+	// The machine's own log outlives it.
+	f, openErr := os.Open(filepath.Join(m.fleet.sessionDir(m.id), runner.ConsoleFile))
+	if openErr != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// Stop asks the runner to end the session, and ends it by force when ctx ends
+// first or the runner does not answer.
+func (m *machine) Stop(ctx context.Context) error {
+	if _, err := m.client.Stop(ctx); err != nil {
+		return m.fleet.abort(m.id)
+	}
+	m.fleet.mu.Lock()
+	f := m.fleet.followers[m.id]
+	m.fleet.mu.Unlock()
+	if f == nil {
+		return nil
+	}
+	select {
+	case <-f.ended:
+		return nil
+	case <-ctx.Done():
+		return m.fleet.abort(m.id)
+	}
+}
