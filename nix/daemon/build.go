@@ -69,7 +69,7 @@ func (r *reader) buildResults() []BuildResult {
 	n := r.count()
 	var out []BuildResult
 	for i := 0; i < n && r.err == nil; i++ {
-		b := BuildResult{Target: r.str(), Status: BuildStatus(r.u64()), Message: plain(r.str())}
+		b := BuildResult{Target: r.str(), Status: BuildStatus(r.u64()), Message: Plain(r.str())}
 		r.u64()  // how often it was built
 		r.bool() // not deterministic
 		b.StartedAt = time.Unix(int64(r.u64()), 0)

@@ -3,7 +3,9 @@ package daemon
 import (
 	"context"
 	"errors"
+	"io"
 	"sync"
+	"syscall"
 
 	"golang.org/x/sync/semaphore"
 )
@@ -94,7 +96,7 @@ func (c *Client) take(ctx context.Context) (*conn, error) {
 		n := len(c.idle)
 		if n == 0 {
 			c.mu.Unlock()
-			return dial(ctx, c.cfg.Socket, c.cfg.Options)
+			return c.dial(ctx)
 		}
 		k := c.idle[n-1]
 		c.idle = c.idle[:n-1]
@@ -105,6 +107,20 @@ func (c *Client) take(ctx context.Context) (*conn, error) {
 		_ = k.c.Close()
 	}
 }
+
+// dial opens a connection. A daemon that is about to end may still accept it, and
+// then break it; the next attempt reaches the one that takes its place.
+func (c *Client) dial(ctx context.Context) (*conn, error) {
+	for attempt := 1; ; attempt++ {
+		k, err := dial(ctx, c.cfg.Socket, c.cfg.Options)
+		broke := errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+		if !broke || attempt == dialAttempts {
+			return k, err
+		}
+	}
+}
+
+const dialAttempts = 3
 
 func (c *Client) put(k *conn) {
 	c.mu.Lock()

@@ -143,7 +143,7 @@ func (c *conn) handshake() *Error {
 	c.w.u64(0) // obsolete: CPU affinity
 	c.w.u64(0) // obsolete: reserve space
 	c.flush()
-	c.info.Version = plain(c.r.str())
+	c.info.Version = Plain(c.r.str())
 	if c.info.Protocol >= 35 {
 		switch t := c.r.u64(); t {
 		case 0, 1, 2:

@@ -37,8 +37,8 @@ func (e *ProtocolError) Unwrap() error { return e.Err }
 
 var ansi = regexp.MustCompile("\x1b\\[[0-9;?]*[A-Za-z]|\x1b\\][^\a\x1b]*(\a|\x1b\\\\)")
 
-// plain removes what is meant for a terminal from a text of the daemon.
-func plain(s string) string {
+// Plain removes what is meant for a terminal from a text of the daemon.
+func Plain(s string) string {
 	if strings.IndexByte(s, 0x1b) < 0 {
 		return s
 	}

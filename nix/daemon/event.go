@@ -63,7 +63,7 @@ type Field struct {
 // String returns the field's string, or nothing if it is none.
 func (e *Event) String(i int) string {
 	if i < len(e.Fields) && e.Fields[i].IsString {
-		return plain(e.Fields[i].Str)
+		return Plain(e.Fields[i].Str)
 	}
 	return ""
 }
@@ -98,12 +98,12 @@ func (r *reader) messages(on func(Event)) *Error {
 		case stderrLast:
 			return nil
 		case stderrNext:
-			emit(r, on, Event{Kind: EventMessage, Text: plain(r.str())})
+			emit(r, on, Event{Kind: EventMessage, Text: Plain(r.str())})
 		case stderrError:
 			return r.daemonError()
 		case stderrStart:
 			e := Event{Kind: EventStart, Activity: r.u64(), Level: r.u64(), Type: ActivityType(r.u64())}
-			e.Text = plain(r.str())
+			e.Text = Plain(r.str())
 			e.Fields = r.fields()
 			e.Parent = r.u64()
 			emit(r, on, e)
@@ -152,7 +152,7 @@ func (r *reader) daemonError() *Error {
 	}
 	r.u64()
 	r.str()
-	e := &Error{Message: plain(r.str())}
+	e := &Error{Message: Plain(r.str())}
 	if r.bool() {
 		r.fail(fmt.Errorf("an error has a position, which the protocol does not define"))
 	}
@@ -161,7 +161,7 @@ func (r *reader) daemonError() *Error {
 		if r.bool() {
 			r.fail(fmt.Errorf("an error's trace has a position, which the protocol does not define"))
 		}
-		e.Traces = append(e.Traces, plain(r.str()))
+		e.Traces = append(e.Traces, Plain(r.str()))
 	}
 	if r.err != nil {
 		return nil

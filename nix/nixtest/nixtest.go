@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -79,6 +80,14 @@ func outside() (code int, err error) {
 	cmd := exec.CommandContext(context.Background(), self, os.Args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Env = append(os.Environ(), insideVar+"="+dir)
+	// The tests get a home of their own, but not a Go build cache of their own.
+	for _, v := range []string{"GOCACHE", "GOMODCACHE", "GOPATH"} {
+		out, err := exec.CommandContext(context.Background(), "go", "env", v).Output()
+		if err != nil {
+			return 0, fmt.Errorf("ask go for %s: %w", v, err)
+		}
+		cmd.Env = append(cmd.Env, v+"="+strings.TrimSpace(string(out)))
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Unshareflags: syscall.CLONE_NEWNS}
 	if uid := os.Getuid(); uid != 0 {
 		cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWUSER
@@ -232,11 +241,20 @@ func Instantiate(t testing.TB, expr string) []string {
 // See tool/main.go for what it does.
 func Tool(t testing.TB) string {
 	t.Helper()
-	bin := filepath.Join(t.TempDir(), "tool")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", bin, "github.com/nixspace/nixspace/nix/nixtest/tool")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build the test tool: %v\n%s", err, out)
+	bin, err := buildTool()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return Nix(t, "nix-store", "--add", bin)
 }
+
+var buildTool = sync.OnceValues(func() (string, error) {
+	bin := filepath.Join(os.Getenv(insideVar), "tool")
+	cmd := exec.CommandContext(context.Background(), "go", "build", "-trimpath", "-o", bin,
+		"github.com/nixspace/nixspace/nix/nixtest/tool")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the test tool: %w\n%s", err, out)
+	}
+	return bin, nil
+})

@@ -1,0 +1,431 @@
+package nix_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/nix"
+	"github.com/nixspace/nixspace/nix/daemon"
+	"github.com/nixspace/nixspace/nix/nixtest"
+)
+
+func TestMain(m *testing.M) { os.Exit(nixtest.Main(m)) }
+
+// noLeaks checks, after everything that the test cleans up, that no goroutine is
+// left of it.
+func noLeaks(t *testing.T) {
+	now := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, now) })
+}
+
+func logger(t testing.TB) *slog.Logger {
+	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// open returns an engine with a daemon of its own.
+func open(t testing.TB, change ...func(*nix.Config)) *nix.Engine {
+	t.Helper()
+	cfg := nix.Config{StateDir: t.TempDir(), RuntimeDir: filepath.Dir(nixtest.Socket(t)), Log: logger(t)}
+	for _, f := range change {
+		f(&cfg)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), nixtest.Patience)
+	defer cancel()
+	e, err := nix.Open(ctx, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return e
+}
+
+func TestOpenOwnDaemon(t *testing.T) {
+	noLeaks(t)
+	e := open(t)
+	if !e.OwnDaemon() || !strings.HasSuffix(nixtest.Nix(t, "nix", "--version"), " "+e.Version()) {
+		t.Errorf("own daemon %v, version %s", e.OwnDaemon(), e.Version())
+	}
+	out, err := e.Run(t.Context(), nix.Command{Args: []string{"eval", "--raw", "--expr", `"${builtins.toFile "x" "y"}"`}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := e.Store().IsValidPath(t.Context(), string(out)); !ok || err != nil {
+		t.Errorf("%s is not in the store: %v", out, err)
+	}
+}
+
+func TestOpenExistingDaemon(t *testing.T) {
+	noLeaks(t)
+	socket := nixtest.StartDaemon(t)
+	e := open(t, func(c *nix.Config) { c.Socket = socket })
+	if e.OwnDaemon() {
+		t.Error("it runs a daemon of its own")
+	}
+}
+
+// A daemon whose configuration is weaker than ours is held to ours where it trusts
+// us, and refused otherwise.
+func TestOpenUnsandboxedDaemon(t *testing.T) {
+	socket := nixtest.StartDaemon(t, "sandbox = false")
+	open(t, func(c *nix.Config) { c.Socket = socket })
+	socket = nixtest.StartDaemon(t, "sandbox = false", "trusted-users =")
+	_, err := nix.Open(t.Context(), nix.Config{StateDir: t.TempDir(), Socket: socket, Log: logger(t)})
+	if code := nixspace.ErrorCode(err); code != "nix_unsandboxed" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestOpenWithoutNix(t *testing.T) {
+	for _, bin := range []string{"/nowhere/nix", "/bin/true"} {
+		_, err := nix.Open(t.Context(), nix.Config{StateDir: t.TempDir(), NixBin: bin})
+		var e *nixspace.Error
+		if !errors.As(err, &e) || e.Code != "nix_missing" || e.Hint == "" {
+			t.Errorf("%s: got %v", bin, err)
+		}
+	}
+}
+
+// What a daemon that does not start says reaches whoever opens the engine.
+func TestOpenBrokenDaemon(t *testing.T) {
+	noLeaks(t)
+	_, err := nix.Open(t.Context(), nix.Config{
+		StateDir: t.TempDir(), RuntimeDir: filepath.Dir(nixtest.Socket(t)), Log: logger(t),
+		Settings: map[string]string{"build-users-group": "no-such-group-at-all"},
+	})
+	if code := nixspace.ErrorCode(err); code != "nix_daemon" && code != "nix_preflight" || !strings.Contains(err.Error(), "no-such-group-at-all") {
+		t.Errorf("got %s: %v", code, err)
+	}
+}
+
+func TestCommandFails(t *testing.T) {
+	e := open(t)
+	_, err := e.Run(t.Context(), nix.Command{Args: []string{"eval", "--expr", `throw "so it is"`}})
+	var ce *nix.CommandError
+	if !errors.As(err, &ce) || !strings.Contains(ce.Error(), "so it is") || !strings.Contains(ce.Error(), "run nix eval") {
+		t.Errorf("got %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err = e.Run(ctx, nix.Command{Args: []string{"eval", "--expr", `let f = x: f (x + 1); in builtins.foldl' (a: b: b) 0 (builtins.genList (x: builtins.foldl' (a: b: b) 0 (builtins.genList (y: y) 1000000)) 1000000)`}})
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// packages instantiates some small packages, of several kinds.
+func packages(t testing.TB) []nix.Input {
+	t.Helper()
+	drvs := nixtest.Instantiate(t, packagesExpr(t)+"[ p.hello p.world p.fetched p.multi p.quoted ]")
+	var in []nix.Input
+	for i, attr := range []string{"hello", "world", "fetched", "multi", "quoted"} {
+		path, _, _ := strings.Cut(drvs[i], "!")
+		outs := strings.Fields(nixtest.Nix(t, "nix-store", "--query", "--outputs", path))
+		out := outs[0]
+		for _, o := range outs {
+			if len(o) < len(out) { // "out" has no suffix
+				out = o
+			}
+		}
+		in = append(in, nix.Input{Attr: attr, DrvPath: path, OutPath: out})
+	}
+	return in
+}
+
+// packagesExpr is "let p = …; in", with a package that is alone, one that depends on
+// it and on a file, one whose hash is fixed, one with two outputs and one whose
+// derivation needs every escape.
+func packagesExpr(t testing.TB) string {
+	t.Helper()
+	return fmt.Sprintf(`let
+		mk = name: args: more: derivation ({ inherit name args; builder = builtins.storePath "%s"; system = builtins.currentSystem; } // more);
+		p = {
+			hello = mk "hello" [ "say:building" "file:bin/hello=hello" "file:share/doc/readme=hello" ] { };
+			world = mk "world" [ "file:bin/world=world" "file:share/doc/readme=world" ] { inherit (p) hello fetched; src = builtins.toFile "src" "text"; };
+			fetched = mk "fetched" [ "write:x" ] { outputHashAlgo = "sha256"; outputHashMode = "flat"; outputHash = builtins.hashString "sha256" "x"; };
+			multi = mk "multi" [ "file:bin/multi=multi" "write2" ] { outputs = [ "out" "dev" ]; fetched = p.fetched; };
+			quoted = mk "quoted" [ "file:bin/quoted=a\\b\"c\td\ne" ] { text = "a\\b\"c\td\re\nf 'g' ${"$"}{h} é"; };
+		};
+	in `, nixtest.Tool(t))
+}
+
+// The derivation that is written here is, byte for byte, the one that Nix writes.
+func TestInstantiateAsNix(t *testing.T) {
+	e := open(t)
+	pkgs := packages(t)
+	for _, names := range [][]int{{}, {0}, {2}, {4}, {0, 1, 2, 3, 4}, {4, 2, 0}, {3, 1}} {
+		var in []nix.Input
+		for _, i := range names {
+			in = append(in, pkgs[i])
+		}
+		slices.SortFunc(in, func(a, b nix.Input) int { return strings.Compare(a.Attr, b.Attr) })
+		var attrs []string
+		for _, i := range in {
+			attrs = append(attrs, "p."+i.Attr)
+		}
+		want := nixtest.Instantiate(t, packagesExpr(t)+fmt.Sprintf("(%s) { name = \"shop-env\"; paths = [ %s ]; }", nix.BuildEnvNix, strings.Join(attrs, " ")))[0]
+		text, err := os.ReadFile(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		slices.Reverse(in) // the order in which they come does not count
+		got, err := e.Instantiate(t.Context(), "shop-env", in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.DrvPath != want {
+			ours, _ := os.ReadFile(got.DrvPath)
+			t.Errorf("%v: got %s, want %s\n%s", attrs, got.DrvPath, want, cmp.Diff(string(text), string(ours)))
+		}
+		if out := nixtest.Nix(t, "nix-store", "--query", "--outputs", want); out != got.OutPath {
+			t.Errorf("%v: output %s, want %s", attrs, got.OutPath, out)
+		}
+	}
+}
+
+func TestInstantiateRefuses(t *testing.T) {
+	e := open(t)
+	pkgs := packages(t)
+	gone := pkgs[0]
+	gone.DrvPath = "/nix/store/" + strings.Repeat("0", 32) + "-gone.drv"
+	if _, err := e.Instantiate(t.Context(), "env", []nix.Input{gone}); nixspace.ErrorCode(err) != "package_not_instantiated" {
+		t.Errorf("a derivation that is not there: %v", err)
+	}
+	wrong := pkgs[0]
+	wrong.OutPath = pkgs[1].OutPath
+	if _, err := e.Instantiate(t.Context(), "env", []nix.Input{wrong}); err == nil {
+		t.Error("an index that is wrong was believed")
+	}
+	outside := pkgs[0]
+	outside.DrvPath = "/nix/store/../../etc/passwd"
+	if _, err := e.Instantiate(t.Context(), "env", []nix.Input{outside}); err == nil {
+		t.Error("a path that is none was read")
+	}
+	if _, err := e.Instantiate(t.Context(), "../env", nil); err == nil {
+		t.Error("a name that is none was taken")
+	}
+}
+
+type recorder struct {
+	mu  sync.Mutex
+	all []nixspace.Progress
+}
+
+func (r *recorder) report(p nixspace.Progress) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all = append(r.all, p)
+}
+
+func (r *recorder) has(p nixspace.Progress) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Contains(r.all, p)
+}
+
+func TestRealise(t *testing.T) {
+	e := open(t)
+	pkgs := packages(t)
+	env, err := e.Instantiate(t.Context(), "shop-env", pkgs[:3:3][:2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r recorder
+	if err := e.Realise(t.Context(), r.report, env.DrvPath); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []nixspace.Progress{
+		{Job: "hello", Phase: "build"},
+		{Job: "hello", Log: "building"},
+		{Job: "hello", Phase: "build", Final: true},
+		{Job: "shop-env", Phase: "build", Final: true},
+	} {
+		if !r.has(want) {
+			t.Errorf("no %+v in %+v", want, r.all)
+		}
+	}
+	for name, want := range map[string]string{"bin/hello": "hello", "bin/world": "world", "share/doc/readme": "hello"} {
+		if got, err := os.ReadFile(filepath.Join(env.OutPath, name)); err != nil || string(got) != want {
+			t.Errorf("%s has %q, %v; want %q", name, got, err, want)
+		}
+	}
+	if err := e.Realise(t.Context(), nil, env.DrvPath); err != nil {
+		t.Errorf("the second time: %v", err)
+	}
+	closure, err := e.Closure(t.Context(), env.OutPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var paths []string
+	for _, i := range closure {
+		paths = append(paths, i.Path)
+		if want := nixtest.Nix(t, "nix-store", "--query", "--hash", i.Path); !strings.HasPrefix(i.NarHash, "sha256:") || want == "" {
+			t.Errorf("%s has the hash %s, Nix says %s", i.Path, i.NarHash, want)
+		}
+	}
+	want := strings.Fields(nixtest.Nix(t, "nix-store", "--query", "--requisites", env.OutPath))
+	slices.Sort(want)
+	if !slices.Equal(paths, want) {
+		t.Errorf("closure %v, Nix says %v", paths, want)
+	}
+	again, err := e.Closure(t.Context(), env.OutPath, env.OutPath)
+	if err != nil || cmp.Diff(closure, again) != "" {
+		t.Errorf("the second time: %v\n%s", err, cmp.Diff(closure, again))
+	}
+}
+
+func TestRealiseFails(t *testing.T) {
+	e := open(t)
+	drvs := nixtest.Instantiate(t, strings.Replace(packagesExpr(t), "p = {", `p = {
+		bad = mk "bad" [ "lines:30" "say:this cannot be" "fail:2" ] { };
+		needs-bad = mk "needs-bad" [ "write:x" ] { inherit (p) bad; };`, 1)+"[ p.bad p.needs-bad ]")
+	for _, drv := range drvs {
+		err := e.Realise(t.Context(), nil, drv)
+		var ne *nixspace.Error
+		if !errors.As(err, &ne) || ne.Code != "build_failed" || ne.Kind != nixspace.KindBuild {
+			t.Fatalf("got %v", err)
+		}
+		log, _ := ne.Details["log"].([]string)
+		if len(log) == 0 || log[len(log)-1] != "this cannot be" || !strings.HasPrefix(ne.Message, "bad could not be built") {
+			t.Errorf("%s: %s\n%q", drv, ne, log)
+		}
+	}
+	_, err := e.Closure(t.Context(), "/nix/store/"+strings.Repeat("0", 32)+"-none")
+	if nixspace.ErrorCode(err) != "path_missing" {
+		t.Errorf("got %v", err)
+	}
+}
+
+// The garbage collector keeps what is rooted and takes what no longer is.
+func TestRoots(t *testing.T) {
+	e := open(t)
+	var envs []nix.Derivation
+	for _, name := range []string{"kept", "dropped", "replaced"} {
+		env, err := e.Instantiate(t.Context(), name, packages(t)[:2])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Realise(t.Context(), nil, env.DrvPath); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Root(t.Context(), "version/"+name, env.OutPath); err != nil {
+			t.Fatal(err)
+		}
+		envs = append(envs, env)
+	}
+	if err := e.Root(t.Context(), "version/replaced", envs[0].OutPath); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := e.Unroot(t.Context(), "version/dropped"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	roots, err := e.Roots(t.Context())
+	want := map[string]string{"version/kept": envs[0].OutPath, "version/replaced": envs[0].OutPath}
+	if err != nil || cmp.Diff(want, roots) != "" {
+		t.Errorf("%v\n%s", err, cmp.Diff(want, roots))
+	}
+	// The temporary roots of this client's connections go when these do.
+	if err := e.Store().Close(); err != nil {
+		t.Fatal(err)
+	}
+	nixtest.Nix(t, "nix-store", "--gc")
+	for i, kept := range []bool{true, false, false} {
+		_, err := os.Lstat(envs[i].OutPath)
+		if kept != (err == nil) {
+			t.Errorf("%s: %v", envs[i].OutPath, err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(envs[0].OutPath, "bin/hello")); err != nil {
+		t.Errorf("what a kept environment refers to was collected: %v", err)
+	}
+}
+
+func TestRootInvalid(t *testing.T) {
+	e := open(t)
+	err := e.Root(t.Context(), "x", "/nix/store/"+strings.Repeat("0", 32)+"-none")
+	if nixspace.ErrorCode(err) != "path_missing" {
+		t.Errorf("got %v", err)
+	}
+	if roots, err := e.Roots(t.Context()); err != nil || len(roots) != 0 {
+		t.Errorf("roots %v, %v", roots, err)
+	}
+	for _, name := range []string{"", strings.Repeat("x", 300)} {
+		if err := e.Unroot(t.Context(), name); err == nil {
+			t.Errorf("%.20q was taken as the name of a root", name)
+		}
+	}
+}
+
+// A daemon that dies is replaced; whoever asks meanwhile waits and is answered.
+func TestDaemonDies(t *testing.T) {
+	noLeaks(t)
+	e := open(t)
+	pkgs := packages(t)
+	for i := range 3 {
+		pid := e.DaemonPID()
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		// New connections, besides the idle ones that outlive the daemon.
+		c := daemon.NewClient(daemon.Config{Socket: e.Socket()})
+		info, err := c.Info(t.Context())
+		_ = c.Close()
+		if err != nil || info.Version != e.Version() {
+			t.Fatalf("after the daemon died: %+v, %v", info, err)
+		}
+		env, err := e.Instantiate(t.Context(), fmt.Sprintf("after-%d", i), pkgs[:2])
+		if err == nil {
+			err = e.Realise(t.Context(), nil, env.DrvPath)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// After Close no daemon is left, and a new engine finds nothing in its way.
+func TestCloseAndOpenAgain(t *testing.T) {
+	noLeaks(t)
+	state, run := t.TempDir(), filepath.Dir(nixtest.Socket(t))
+	for range 2 {
+		e, err := nix.Open(t.Context(), nix.Config{StateDir: state, RuntimeDir: run, Log: logger(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pid := e.DaemonPID()
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
+			t.Errorf("the daemon still runs: %v", err)
+		}
+	}
+	// A socket that a killed server left behind.
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(run, "nix.sock"), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	_ = l.Close()
+	open(t, func(c *nix.Config) { c.StateDir, c.RuntimeDir = state, run })
+}
