@@ -55,8 +55,9 @@ func New(cfg Config) http.Handler {
 	srv.SetRecoverFunc(recovered(cfg.Log))
 	srv.Use(extension.Introspection{})
 	srv.Use(extension.AutomaticPersistedQuery{Cache: lru.New[string](100)})
-	srv.Use(extension.FixedComplexityLimit(maxComplexity))
+	// In this order: what passes the first cannot overflow the second's sums.
 	srv.Use(depthLimit{})
+	srv.Use(extension.FixedComplexityLimit(maxComplexity))
 	subs := &subscriptionLimit{}
 	srv.AroundOperations(subs.around)
 	srv.AroundResponses(func(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {

@@ -3,7 +3,11 @@ package graph
 //go:generate go tool -modfile=../../tools/go.mod gqlgen generate
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/api/graph/model"
@@ -71,7 +75,23 @@ func (r *Resolver) environments(ctx context.Context, project string, first *int,
 	return &model.EnvironmentConnection{Nodes: nodes, PageInfo: info, TotalCount: len(all)}, nil
 }
 
-// resolvedPackages reads a version's packages out of its canonical form.
+// resolvedPackages reads a version's packages out of its canonical form, sorted
+// by attribute.
 func resolvedPackages(v *nixspace.Version) ([]model.ResolvedPackage, error) {
-	return []model.ResolvedPackage{}, nil
+	var canonical struct {
+		Packages map[string]struct {
+			Family  string `json:"family"`
+			Version string `json:"version"`
+			Path    string `json:"path"`
+		} `json:"packages"`
+	}
+	if err := json.Unmarshal(v.Canonical, &canonical); err != nil {
+		return nil, fmt.Errorf("read the canonical form of version %s: %w", v.VersionHash, err)
+	}
+	packages := make([]model.ResolvedPackage, 0, len(canonical.Packages))
+	for attr, p := range canonical.Packages {
+		packages = append(packages, model.ResolvedPackage{Name: p.Family, Attr: attr, Version: p.Version, StorePath: p.Path})
+	}
+	slices.SortFunc(packages, func(a, b model.ResolvedPackage) int { return cmp.Compare(a.Attr, b.Attr) })
+	return packages, nil
 }

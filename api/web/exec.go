@@ -41,7 +41,8 @@ func (h *Handler) exec(w http.ResponseWriter, r *http.Request) { h.run(w, r, fal
 func (h *Handler) shell(w http.ResponseWriter, r *http.Request) { h.run(w, r, true) }
 
 func (h *Handler) run(w http.ResponseWriter, r *http.Request, shell bool) {
-	ctx := r.Context()
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
 	// Errors before the upgrade are plain HTTP errors.
 	m, err := h.cfg.App.Machine(ctx, r.PathValue("ref"))
 	if err != nil {
@@ -61,6 +62,11 @@ func (h *Handler) run(w http.ResponseWriter, r *http.Request, shell bool) {
 		return
 	}
 	conn.SetReadLimit(frameMax + 1)
+	// The end of a context cuts the connection, so the farewell comes first.
+	defer context.AfterFunc(h.streams, func() {
+		_ = conn.Close(websocket.StatusGoingAway, "the server is stopping")
+		cancel()
+	})()
 	p, err := startCommand(ctx, conn, m, shell)
 	if err != nil {
 		h.endWithError(ctx, r, conn, err)
@@ -77,10 +83,6 @@ func (h *Handler) run(w http.ResponseWriter, r *http.Request, shell bool) {
 
 // endWithError tells the client why there will be no exit code.
 func (h *Handler) endWithError(ctx context.Context, r *http.Request, conn *websocket.Conn, err error) {
-	if ctx.Err() != nil && h.streams.Err() != nil {
-		_ = conn.Close(websocket.StatusGoingAway, "the server is stopping")
-		return
-	}
 	if ctx.Err() != nil || errors.Is(err, errClientGone) {
 		return
 	}

@@ -32,6 +32,10 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 func (h *Handler) graphql(gql http.Handler) http.Handler {
 	streams := h.stream(gql.ServeHTTP)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength > graphqlBody {
+			h.fail(w, r, &http.MaxBytesError{Limit: graphqlBody})
+			return
+		}
 		r.Body = http.MaxBytesReader(w, r.Body, graphqlBody)
 		if isStream(r) {
 			streams.ServeHTTP(w, r)

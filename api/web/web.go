@@ -76,8 +76,8 @@ func (h *Handler) routes() http.Handler {
 	gql := graph.New(graph.Config{App: h.cfg.App, Log: h.cfg.Log, Version: h.cfg.Version})
 	mux.Handle("/graphql", h.user(h.graphql(gql)))
 	mux.Handle("PUT /api/v1/workspaces", h.user(http.HandlerFunc(h.putWorkspace)))
-	mux.Handle("GET /api/v1/sessions/{ref}/exec", h.user(h.stream(h.exec)))
-	mux.Handle("GET /api/v1/sessions/{ref}/shell", h.user(h.stream(h.shell)))
+	mux.Handle("GET /api/v1/sessions/{ref}/exec", h.user(h.track(h.exec)))
+	mux.Handle("GET /api/v1/sessions/{ref}/shell", h.user(h.track(h.shell)))
 	mux.Handle("GET /api/v1/sessions/{ref}/logs", h.user(h.stream(h.logs)))
 	for path, handler := range map[string]http.Handler{"GET /healthz": h.cfg.Health, "GET /readyz": h.cfg.Ready} {
 		if handler != nil {
@@ -95,9 +95,9 @@ func (h *Handler) routes() http.Handler {
 	return mux
 }
 
-// stream serves a request that lasts as long as its client likes, and ends it
-// when the server stops.
-func (h *Handler) stream(serve http.HandlerFunc) http.Handler {
+// track serves a request that lasts as long as its client likes: the server
+// waits for it when it stops. The request must end once h.streams does.
+func (h *Handler) track(serve http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.mu.Lock()
 		if h.streams.Err() != nil {
@@ -109,6 +109,13 @@ func (h *Handler) stream(serve http.HandlerFunc) http.Handler {
 		h.open.Add(1)
 		h.mu.Unlock()
 		defer h.open.Done()
+		serve(w, r)
+	})
+}
+
+// stream is track for what ends when the request's context does.
+func (h *Handler) stream(serve http.HandlerFunc) http.Handler {
+	return h.track(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
 		defer context.AfterFunc(h.streams, cancel)()
