@@ -23,6 +23,10 @@ const (
 	MaxAnswer = 64 << 10 // an answer
 	MaxFrame  = 64 << 10 // the payload of one frame
 	MaxLine   = 128      // a line on the control port, with its end
+
+	// InWindow is how much input of a process may be on its way: sent by the host
+	// and not yet taken by the process, as [FrameCredit] tells.
+	InWindow = 256 << 10
 )
 
 // The names of the virtio-serial ports, as the guest finds them in

@@ -25,6 +25,7 @@ const (
 	FrameStatus FrameType = 9  // guest → host: JSON, the state of something that goes on
 	FrameResult FrameType = 10 // guest → host: JSON, success; the last frame
 	FrameError  FrameType = 11 // guest → host: JSON, an [ErrorBody]; the last frame
+	FrameCredit FrameType = 12 // guest → host: how many bytes of FrameIn were taken, a big-endian 32-bit number
 )
 
 const frameHeader = 5 // type, length
@@ -79,6 +80,11 @@ func (f *FrameWriter) WriteExit(code int) error {
 func (f *FrameWriter) WriteResize(cols, rows uint16) error {
 	b := binary.BigEndian.AppendUint16(nil, cols)
 	return f.Write(FrameResize, binary.BigEndian.AppendUint16(b, rows))
+}
+
+// WriteCredit tells the host that n bytes of its input were taken.
+func (f *FrameWriter) WriteCredit(n int) error {
+	return f.Write(FrameCredit, binary.BigEndian.AppendUint32(nil, uint32(n)))
 }
 
 // Stream returns a writer of bytes as frames of type t.
@@ -185,6 +191,18 @@ func DecodeResize(p []byte) (cols, rows uint16, err error) {
 		return 0, 0, protocolError("the size of a terminal has %d bytes", len(p))
 	}
 	return binary.BigEndian.Uint16(p), binary.BigEndian.Uint16(p[2:]), nil
+}
+
+// DecodeCredit reads the payload of a [FrameCredit].
+func DecodeCredit(p []byte) (int, error) {
+	if len(p) != 4 {
+		return 0, protocolError("a credit has %d bytes", len(p))
+	}
+	n := binary.BigEndian.Uint32(p)
+	if n > InWindow {
+		return 0, protocolError("a credit of %d bytes is more than the window of %d", n, InWindow)
+	}
+	return int(n), nil
 }
 
 // DecodeError reads the payload of a [FrameError].

@@ -24,11 +24,12 @@ func (c *Client) Exec(ctx context.Context, cmd nixspace.Command) (nixspace.Proce
 	}
 	p := &process{
 		conn: conn, w: NewFrameWriter(conn),
-		stdout: newPipe(pipeSize), stderr: newPipe(pipeSize),
-		done: make(chan struct{}),
+		stdout: NewPipe(pipeSize), stderr: NewPipe(pipeSize),
+		credit: newCredit(InWindow),
+		done:   make(chan struct{}),
 	}
 	if cmd.TTY {
-		p.stderr.closeWrite(io.EOF)
+		p.stderr.CloseWrite(io.EOF)
 	}
 	go p.receive()
 	return p, nil
@@ -37,9 +38,10 @@ func (c *Client) Exec(ctx context.Context, cmd nixspace.Command) (nixspace.Proce
 type process struct {
 	conn           net.Conn
 	w              *FrameWriter
-	stdout, stderr *pipe
-	stdin          sync.Mutex // guards stdinClosed and the order of writes
+	stdout, stderr *Pipe
+	stdin          sync.Mutex // held for one write, or for the end
 	stdinClosed    bool
+	credit         *credit
 
 	done chan struct{} // closed when code and err are set
 	code int
@@ -54,8 +56,9 @@ func (p *process) receive() {
 	if p.err != nil {
 		end = p.err
 	}
-	p.stdout.closeWrite(end)
-	p.stderr.closeWrite(end)
+	p.credit.close()
+	p.stdout.CloseWrite(end)
+	p.stderr.CloseWrite(end)
 	_ = p.conn.Close()
 	close(p.done)
 }
@@ -68,9 +71,14 @@ func (p *process) receiveAll(frames *FrameReader) (int, error) {
 		}
 		switch t {
 		case FrameOut:
-			err = p.stdout.write(b)
+			_, err = p.stdout.Write(b)
 		case FrameErr:
-			err = p.stderr.write(b)
+			_, err = p.stderr.Write(b)
+		case FrameCredit:
+			var n int
+			if n, err = DecodeCredit(b); err == nil {
+				p.credit.add(n)
+			}
 		case FrameExit:
 			return DecodeExit(b)
 		case FrameError:
@@ -122,8 +130,8 @@ func (p *process) Close() error {
 	// The guest ends the process when its stream ends.
 	_ = p.conn.Close()
 	_ = p.conn.SetDeadline(time.Unix(1, 0))
-	p.stdout.closeRead()
-	p.stderr.closeRead()
+	p.stdout.CloseRead()
+	p.stderr.CloseRead()
 	<-p.done
 	return nil
 }
@@ -136,13 +144,19 @@ func (s stdin) Write(b []byte) (int, error) {
 	if s.p.stdinClosed {
 		return 0, io.ErrClosedPipe
 	}
-	if len(b) == 0 {
-		return 0, nil
+	sent := 0
+	for sent < len(b) {
+		n := s.p.credit.take(min(len(b)-sent, MaxFrame))
+		if n == 0 {
+			<-s.p.done
+			return sent, s.p.sent(io.ErrClosedPipe)
+		}
+		if err := s.p.w.Write(FrameIn, b[sent:sent+n]); err != nil {
+			return sent, s.p.sent(err)
+		}
+		sent += n
 	}
-	if err := s.p.w.Write(FrameIn, b); err != nil {
-		return 0, s.p.sent(err)
-	}
-	return len(b), nil
+	return sent, nil
 }
 
 func (s stdin) Close() error {
@@ -163,84 +177,47 @@ func (s stdin) Close() error {
 	return nil
 }
 
-// pipe is a bounded buffer between the receiver and one reader, as the kernel has
-// between two processes: a reader of one output that waits for its end must not
-// stop a little of the other.
-type pipe struct {
-	mu    sync.Mutex
-	cond  sync.Cond
-	buf   []byte // what was not read yet is buf[off:]
-	off   int
-	limit int
-	err   error // for the reader, once everything was read
-	gone  bool  // nobody reads
+// credit is how many bytes of input may be sent before the guest has taken some.
+// Without it, input that a process does not read would keep a signal, or the end
+// of the stream, from reaching the guest.
+type credit struct {
+	mu     sync.Mutex
+	cond   sync.Cond
+	left   int
+	closed bool
 }
 
-func newPipe(limit int) *pipe {
-	p := &pipe{limit: limit}
-	p.cond.L = &p.mu
-	return p
+func newCredit(n int) *credit {
+	c := &credit{left: n}
+	c.cond.L = &c.mu
+	return c
 }
 
-func (p *pipe) write(b []byte) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for len(b) > 0 {
-		for len(p.buf)-p.off >= p.limit && !p.gone {
-			p.cond.Wait()
-		}
-		if p.gone {
-			return io.ErrClosedPipe
-		}
-		n := min(len(b), p.limit-(len(p.buf)-p.off))
-		if len(p.buf)+n > 2*p.limit {
-			p.buf = p.buf[:copy(p.buf, p.buf[p.off:])]
-			p.off = 0
-		}
-		p.buf = append(p.buf, b[:n]...)
-		b = b[n:]
-		p.cond.Broadcast()
-	}
-	return nil
+func (c *credit) add(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.left = min(c.left+n, InWindow)
+	c.cond.Broadcast()
 }
 
-// Read reads what is there; it blocks while there is nothing.
-func (p *pipe) Read(b []byte) (int, error) {
-	if len(b) == 0 {
-		return 0, nil
+// take waits for credit and takes up to want of it; 0 once it is closed.
+func (c *credit) take(want int) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.left == 0 && !c.closed {
+		c.cond.Wait()
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for len(p.buf) == p.off && p.err == nil && !p.gone {
-		p.cond.Wait()
+	if c.closed {
+		return 0
 	}
-	if p.gone {
-		return 0, io.ErrClosedPipe
-	}
-	if len(p.buf) == p.off {
-		return 0, p.err
-	}
-	n := copy(b, p.buf[p.off:])
-	if p.off += n; p.off == len(p.buf) {
-		p.buf, p.off = p.buf[:0], 0
-	}
-	p.cond.Broadcast()
-	return n, nil
+	n := min(want, c.left)
+	c.left -= n
+	return n
 }
 
-func (p *pipe) closeWrite(err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.err == nil {
-		p.err = err
-	}
-	p.cond.Broadcast()
-}
-
-func (p *pipe) closeRead() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.gone = true
-	p.buf, p.off = nil, 0
-	p.cond.Broadcast()
+func (c *credit) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	c.cond.Broadcast()
 }

@@ -1,0 +1,488 @@
+package guest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nixspace/nixspace"
+)
+
+const (
+	stopAfterDefault = 10 * time.Second
+	// startAttempts is how often a service may end before it was ever ready.
+	startAttempts = 3
+	// crashesInARow is how often a service that was ready may end without getting
+	// ready again before it is given up.
+	crashesInARow = 10
+	restartMin    = 250 * time.Millisecond
+	restartMax    = 30 * time.Second
+	// steady is how long a service must be ready for its crashes to be forgotten.
+	steady = time.Minute
+)
+
+// service is one supervised service. One goroutine, in run, does everything to
+// it; others only ask it to stop.
+type service struct {
+	spec    nixspace.Service
+	sup     *supervisor
+	agent   *Agent
+	log     *logbook
+	timeout time.Duration
+
+	status nixspace.ServiceStatus // guarded by sup.mu
+
+	ctx  context.Context // ends when the service should
+	end  context.CancelFunc
+	kill chan struct{} // closed when it should end at once
+	once sync.Once     // closes kill
+	done chan struct{} // closed when run has returned
+
+	drained <-chan struct{} // the output of the program started last is in the log
+}
+
+func newService(s *supervisor, spec nixspace.Service, timeout time.Duration) *service {
+	sv := &service{
+		spec: spec, sup: s, agent: s.agent, timeout: timeout,
+		log:    s.agent.journal.open(spec.Name),
+		status: nixspace.ServiceStatus{Name: spec.Name, State: stateStarting},
+		kill:   make(chan struct{}), done: make(chan struct{}),
+	}
+	sv.ctx, sv.end = context.WithCancel(context.Background())
+	return sv
+}
+
+// stop asks the service to end and waits until it has. Once ctx has ended it is
+// killed.
+func (sv *service) stop(ctx context.Context) {
+	sv.end()
+	select {
+	case <-sv.done:
+	case <-ctx.Done():
+		sv.once.Do(func() { close(sv.kill) })
+		<-sv.done
+	}
+}
+
+func (sv *service) set(state, message string) {
+	if len(message) > maxStatusText {
+		message = message[:maxStatusText/2] + " … " + message[len(message)-maxStatusText/2:]
+	}
+	message = strings.ToValidUTF8(message, "�")
+	sv.sup.mu.Lock()
+	sv.status.State, sv.status.Message = state, message
+	sv.sup.announce()
+	sv.sup.mu.Unlock()
+	sv.agent.log.Info("service", "name", sv.spec.Name, "state", state, "message", message)
+}
+
+func (sv *service) restarts(n int) {
+	sv.sup.mu.Lock()
+	sv.status.Restarts = n
+	sv.sup.mu.Unlock()
+}
+
+// errGaveUp says that the service has to end, not that something failed.
+var errGaveUp = errors.New("the service is stopping")
+
+func (sv *service) run() {
+	defer close(sv.done)
+	defer sv.end()
+	err := sv.supervise()
+	switch {
+	case sv.ctx.Err() != nil:
+		sv.set(stateStopped, "")
+	case err != nil:
+		sv.set(stateFailed, sv.explain(err))
+	}
+}
+
+// explain adds the last lines of the log to what went wrong.
+func (sv *service) explain(err error) string {
+	if sv.drained != nil {
+		timer := time.NewTimer(time.Second) // something may have kept it open
+		defer timer.Stop()
+		select {
+		case <-sv.drained:
+		case <-timer.C:
+		}
+	}
+	if last := sv.log.last(5, 400); last != "" {
+		return err.Error() + "; the last lines of its log:\n" + last
+	}
+	return err.Error()
+}
+
+// supervise runs the service until it should stop, which is no failure, or
+// cannot go on.
+func (sv *service) supervise() error {
+	deadline := time.Now().Add(sv.timeout)
+	if err := sv.initialise(deadline); err != nil {
+		return err
+	}
+	crashes, restarts := 0, 0
+	wait := restartMin
+	everReady := false
+	for {
+		ready, err := sv.attempt(deadline)
+		if sv.ctx.Err() != nil {
+			return nil
+		}
+		if !ready.IsZero() {
+			everReady = true
+			if time.Since(ready) >= steady {
+				crashes, wait = 0, restartMin
+			}
+		}
+		var ended *endedError
+		if !errors.As(err, &ended) {
+			return err
+		}
+		crashes++
+		if !everReady && crashes >= startAttempts {
+			return fmt.Errorf("it %w, %d times before it was ready", err, crashes)
+		}
+		if crashes >= crashesInARow {
+			return fmt.Errorf("it %w, %d times in a row", err, crashes)
+		}
+		restarts++
+		sv.restarts(restarts)
+		sv.set(stateStarting, fmt.Sprintf("it %v; starting it again in %v", err, wait))
+		if !sleep(sv.ctx, wait) {
+			return nil
+		}
+		wait = min(2*wait, restartMax)
+		if everReady {
+			deadline = time.Now().Add(sv.timeout) // what bounds the first start has done so
+		}
+	}
+}
+
+// endedError says that the program ended by itself.
+type endedError struct{ how string }
+
+func (e *endedError) Error() string { return e.how }
+
+// attempt starts the program, sees it through until it is ready, and waits until
+// it ends. It returns since when it was ready, if it ever was.
+func (sv *service) attempt(deadline time.Time) (ready time.Time, err error) {
+	starting, cancel := context.WithDeadline(sv.ctx, deadline)
+	defer cancel()
+	if err := sv.writeFiles(); err != nil {
+		return ready, err
+	}
+	p, err := sv.start(sv.spec.Argv)
+	if err != nil {
+		return ready, err
+	}
+	defer sv.terminate(p)
+	if err := sv.awaitReady(starting, p); err != nil {
+		return ready, err
+	}
+	if err := sv.runOnce(starting, sv.spec.After, sv.marker("after")); err != nil {
+		return ready, fmt.Errorf("it was ready, but what should run after that failed: %w", err)
+	}
+	ready = time.Now()
+	sv.set(stateReady, "")
+	select {
+	case <-p.done:
+		return ready, &endedError{p.describe()}
+	case <-sv.ctx.Done():
+		return ready, errGaveUp
+	}
+}
+
+// awaitReady probes until the service is ready.
+func (sv *service) awaitReady(starting context.Context, p *proc) error {
+	wait := 20 * time.Millisecond
+	var why error // what the last look at it found that was not cut short
+	for {
+		ctx, cancel := context.WithCancel(starting)
+		stop := make(chan struct{})
+		go func() {
+			select {
+			case <-p.done:
+				cancel()
+			case <-stop:
+			}
+		}()
+		err := sv.probe(ctx)
+		close(stop)
+		cancel()
+		select {
+		case <-p.done:
+			return &endedError{p.describe()}
+		default:
+		}
+		switch {
+		case err == nil:
+			return nil
+		case sv.ctx.Err() != nil:
+			return errGaveUp
+		case starting.Err() != nil && why != nil:
+			return fmt.Errorf("it did not get ready in %v: %w", sv.timeout, why)
+		case starting.Err() != nil:
+			return fmt.Errorf("it did not get ready in %v: %w", sv.timeout, err)
+		}
+		why = err
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-p.done:
+		case <-starting.Done():
+		}
+		timer.Stop()
+		wait = min(wait*3/2, time.Second)
+	}
+}
+
+// initialise makes the directories and runs Init where it did not succeed yet.
+func (sv *service) initialise(deadline time.Time) error {
+	ctx, cancel := context.WithDeadline(sv.ctx, deadline)
+	defer cancel()
+	dirs := append([]nixspace.ServiceDir{{Path: sv.dir(), Mode: 0o755}}, sv.spec.Dirs...)
+	for _, d := range dirs {
+		err := sv.agent.asDev(func() error { return makeDir(d) })
+		if errors.Is(err, fs.ErrPermission) {
+			// Such as a directory in /run, which only the agent may make.
+			err = sv.agent.makeDirFor(d)
+		}
+		if err != nil {
+			return fmt.Errorf("its directory cannot be made: %w", err)
+		}
+	}
+	if err := sv.writeFiles(); err != nil {
+		return err
+	}
+	if err := sv.runOnce(ctx, sv.spec.Init, sv.marker("init")); err != nil {
+		return fmt.Errorf("its initialisation failed: %w", err)
+	}
+	return nil
+}
+
+func makeDir(d nixspace.ServiceDir) error {
+	if info, err := os.Stat(d.Path); err == nil && !info.IsDir() {
+		return fmt.Errorf("%s is no directory", d.Path)
+	}
+	if err := os.MkdirAll(filepath.Dir(d.Path), 0o755); err != nil {
+		return err
+	}
+	if err := os.Mkdir(d.Path, fs.FileMode(d.Mode)&fs.ModePerm); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	info, err := os.Stat(d.Path)
+	if err != nil {
+		return err
+	}
+	if want := fs.FileMode(d.Mode) & fs.ModePerm; want != 0 && info.Mode().Perm() != want {
+		return os.Chmod(d.Path, want)
+	}
+	return nil
+}
+
+// makeDirFor makes a directory in /run, where dev cannot, and gives it to dev.
+func (a *Agent) makeDirFor(d nixspace.ServiceDir) error {
+	clean := filepath.Clean(d.Path)
+	if !strings.HasPrefix(clean, "/run/") {
+		return fmt.Errorf("%s is not in a place where services can write; use /data, /run or /tmp", d.Path)
+	}
+	if err := os.MkdirAll(filepath.Dir(clean), 0o755); err != nil {
+		return err
+	}
+	if err := os.Mkdir(clean, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := os.Lchown(clean, devUID, devGID); err != nil {
+		return err
+	}
+	return a.asDev(func() error { return makeDir(d) })
+}
+
+func (sv *service) writeFiles() error {
+	for name, content := range sv.spec.Files {
+		if err := sv.agent.asDev(func() error { return writeAnew(name, content) }); err != nil {
+			return fmt.Errorf("its file cannot be written: %w", err)
+		}
+	}
+	return nil
+}
+
+// writeAnew replaces a file as a whole.
+func writeAnew(name, content string) error {
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return err
+	}
+	tmp := name + ".new"
+	_ = os.Remove(tmp)
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(tmp, name)
+	}
+	if err != nil {
+		_ = os.Remove(tmp)
+	}
+	return err
+}
+
+// marker returns the file that remembers that Init, or After, succeeded.
+func (sv *service) marker(stage string) string {
+	switch {
+	case sv.spec.InitDone == "":
+		return filepath.Join(sv.agent.path("/data"), ".nixspace", sv.spec.Name+"."+stage)
+	case stage == "init":
+		return sv.spec.InitDone
+	default:
+		return sv.spec.InitDone + "." + stage
+	}
+}
+
+// runOnce runs commands, unless they succeeded before.
+func (sv *service) runOnce(ctx context.Context, commands [][]string, marker string) error {
+	if len(commands) == 0 {
+		return nil
+	}
+	err := sv.agent.asDev(func() error { _, err := os.Stat(marker); return err })
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, argv := range commands {
+		if err := sv.runCommand(ctx, argv); err != nil {
+			return err
+		}
+	}
+	return sv.agent.asDev(func() error {
+		if _, err := os.Stat(marker); err == nil {
+			return nil // a command made it
+		}
+		return writeAnew(marker, "")
+	})
+}
+
+// runCommand runs one command to its end.
+func (sv *service) runCommand(ctx context.Context, argv []string) error {
+	if ctx.Err() != nil {
+		return sv.outOfTime(argv)
+	}
+	p, err := sv.start(argv)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		_ = p.signal(unix.SIGKILL)
+		<-p.done
+		return sv.outOfTime(argv)
+	}
+	if p.exitCode() != 0 {
+		return fmt.Errorf("%s %s", filepath.Base(argv[0]), p.describe())
+	}
+	return nil
+}
+
+func (sv *service) outOfTime(argv []string) error {
+	if sv.ctx.Err() != nil {
+		return errGaveUp
+	}
+	return fmt.Errorf("%s was not done in %v", filepath.Base(argv[0]), sv.timeout)
+}
+
+func (sv *service) dir() string {
+	if sv.spec.Dir != "" {
+		return sv.spec.Dir
+	}
+	return filepath.Join(sv.agent.path("/data"), sv.spec.Name)
+}
+
+// launch starts a program of the service with its output in a log. The channel
+// is closed when all of its output is there.
+func (sv *service) launch(argv []string, log *logbook) (*proc, <-chan struct{}, error) {
+	dir := sv.dir()
+	env := sv.agent.environ(map[string]string{"PWD": dir}, sv.spec.Env)
+	path, err := lookup(argv[0], env["PATH"], dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	out, drained, err := sv.agent.journal.pipe(log)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = unix.Close(out) }()
+	null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, os.NewSyscallError("open /dev/null", err)
+	}
+	defer func() { _ = unix.Close(null) }()
+	p, err := sv.agent.launch(program{
+		path: path, argv: argv, env: flatten(env), dir: dir,
+		files: [3]int{null, out, out}, become: sv.agent.cfg.Become, family: true,
+	})
+	return p, drained, err
+}
+
+// start starts a program of the service with its output in the service's log.
+func (sv *service) start(argv []string) (*proc, error) {
+	p, drained, err := sv.launch(argv, sv.log)
+	if err == nil {
+		sv.drained = drained
+	}
+	return p, err
+}
+
+// terminate ends a program in its own way and time.
+func (sv *service) terminate(p *proc) {
+	sig := signalNumber(sv.spec.StopSignal)
+	if sig == 0 {
+		sig = syscall.SIGTERM
+	}
+	after := sv.spec.StopAfter
+	if after <= 0 {
+		after = stopAfterDefault
+	}
+	_ = p.signal(sig)
+	timer := time.NewTimer(after)
+	defer timer.Stop()
+	select {
+	case <-p.done:
+		return
+	case <-timer.C:
+		sv.agent.log.Warn("service does not stop", "name", sv.spec.Name, "after", after)
+	case <-sv.kill:
+	}
+	_ = p.signal(syscall.SIGKILL)
+	<-p.done
+}
+
+// sleep waits, and reports whether ctx let it.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
