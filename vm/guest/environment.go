@@ -28,7 +28,7 @@ func (a *Agent) environ(sets ...map[string]string) map[string]string {
 		"HOME":    a.path("/home/dev"),
 		"USER":    devName,
 		"LOGNAME": devName,
-		"SHELL":   "/bin/sh",
+		"SHELL":   shell(),
 		"LANG":    "C.UTF-8",
 		"TMPDIR":  "/tmp",
 	}
@@ -56,6 +56,14 @@ func (a *Agent) environ(sets ...map[string]string) map[string]string {
 		}
 	}
 	return env
+}
+
+// shell returns the shell that people get.
+func shell() string {
+	if _, err := os.Stat("/bin/bash"); err == nil {
+		return "/bin/bash"
+	}
+	return "/bin/sh"
 }
 
 // baseVariables point programs to parts of the base system that they would look
