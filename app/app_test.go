@@ -122,6 +122,31 @@ func (h *host) work(t testing.TB) {
 	}
 }
 
+// keepWorking runs what is queued and what will be, until the test ends.
+func (h *host) keepWorking(t testing.TB) {
+	wake, ctx, done := h.jobs.Wake(), h.ctx, make(chan struct{})
+	ctx, cancel := context.WithCancel(ctx)
+	t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+	go func() {
+		defer close(done)
+		for {
+			for _, id := range h.jobs.Take() {
+				if err := h.RunBuild(h.ctx, id); err != nil && ctx.Err() == nil {
+					t.Errorf("run build %s: %v", id, err)
+				}
+			}
+			select {
+			case <-wake:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+}
+
 // await waits until a session is as wanted.
 func (h *host) await(t testing.TB, id nixspace.ID, status nixspace.SessionStatus) nixspace.Session {
 	t.Helper()

@@ -47,8 +47,9 @@ func (a *App) RunBuild(ctx context.Context, id nixspace.ID) error {
 	// What comes now must be recorded also when ctx has ended.
 	record, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordLimit)
 	defer cancel()
-	if buildErr != nil && !errors.Is(context.Cause(work), errShutdown) {
-		log.line(buildErr.Error())
+	if buildErr != nil && work.Err() == nil {
+		text, _ := a.explain("build "+string(id), buildErr)
+		log.line(text)
 	}
 	if err := log.close(record); err != nil {
 		a.log.Warn("cannot store a build's log", "build", id, "error", err)
@@ -75,7 +76,7 @@ func (a *App) finishBuild(ctx context.Context, b *nixspace.Build, r *nixspace.Re
 	b.Status = nixspace.BuildSucceeded
 	if buildErr != nil {
 		b.Status = nixspace.BuildFailed
-		b.Error, b.ErrorCode = a.explain("a build failed", buildErr)
+		b.Error, b.ErrorCode = a.explain("build "+string(b.ID), buildErr)
 		kind, message = "build.failed", "the build failed: "+firstLine(b.Error)
 	}
 	return a.write(ctx, func(actor Actor, tx Tx) error {

@@ -15,6 +15,17 @@ type Jobs struct {
 	mu       sync.Mutex
 	queued   []nixspace.ID
 	canceled []nixspace.ID
+	wake     chan struct{}
+}
+
+// Wake returns a channel on which something comes after builds were queued.
+func (j *Jobs) Wake() <-chan struct{} {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.wake == nil {
+		j.wake = make(chan struct{}, 1)
+	}
+	return j.wake
 }
 
 // EnqueueBuild implements app.Jobs.
@@ -23,6 +34,10 @@ func (j *Jobs) EnqueueBuild(_ context.Context, _ nixspace.Tx, build nixspace.ID)
 	defer j.mu.Unlock()
 	if !slices.Contains(j.queued, build) {
 		j.queued = append(j.queued, build)
+	}
+	select {
+	case j.wake <- struct{}{}:
+	default:
 	}
 	return nil
 }

@@ -94,7 +94,7 @@ func (h *Machines) Put(s nixspace.MachineStatus) {
 	h.machines[s.SessionID] = &machine{host: h, status: s}
 	h.disks[s.SessionID] = true
 	h.mu.Unlock()
-	h.tell(s)
+	h.Tell(s)
 }
 
 // Crash ends a machine by itself, and says so unless silent.
@@ -108,10 +108,11 @@ func (h *Machines) Crash(id nixspace.ID, reason string, silent bool) {
 	}
 	s := m.status
 	s.Status, s.Reason, s.ReasonCode = nixspace.SessionFailed, reason, "crashed"
-	h.tell(s)
+	h.Tell(s)
 }
 
-func (h *Machines) tell(s nixspace.MachineStatus) {
+// Tell makes watchers hear a status.
+func (h *Machines) Tell(s nixspace.MachineStatus) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for c, ctx := range h.watchers {
@@ -152,7 +153,7 @@ func (h *Machines) Start(ctx context.Context, spec nixspace.MachineSpec, progres
 	}
 	h.machines[spec.SessionID] = m
 	h.mu.Unlock()
-	h.tell(m.status)
+	h.Tell(m.status)
 	return m, nil
 }
 
