@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/env/closure"
 )
 
 // RunBuild does the work of a queued build. It is what the build job calls; it
@@ -48,8 +49,8 @@ func (a *App) RunBuild(ctx context.Context, id nixspace.ID) error {
 	record, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordLimit)
 	defer cancel()
 	if buildErr != nil && work.Err() == nil {
-		text, _ := a.explain("build "+string(id), buildErr)
-		log.line(text)
+		b.Error, b.ErrorCode = a.explain("build "+string(id), buildErr)
+		log.line(b.Error)
 	}
 	if err := log.close(record); err != nil {
 		a.log.Warn("cannot store a build's log", "build", id, "error", err)
@@ -64,19 +65,20 @@ func (a *App) RunBuild(ctx context.Context, id nixspace.ID) error {
 		}
 		return fmt.Errorf("build %s was interrupted: %w", id, context.Cause(work))
 	}
-	return a.finishBuild(record, b, r, buildErr)
+	return a.finishBuild(record, b, r)
 }
 
 // recordLimit bounds the writes that record an outcome after its context ended.
 const recordLimit = 10 * time.Second
 
-func (a *App) finishBuild(ctx context.Context, b *nixspace.Build, r *nixspace.Realisation, buildErr error) error {
+// finishBuild records the outcome of a build: its realisation, or why there is
+// none.
+func (a *App) finishBuild(ctx context.Context, b *nixspace.Build, r *nixspace.Realisation) error {
 	b.FinishedAt = a.now()
 	kind, message := "build.succeeded", "built"
 	b.Status = nixspace.BuildSucceeded
-	if buildErr != nil {
+	if r == nil {
 		b.Status = nixspace.BuildFailed
-		b.Error, b.ErrorCode = a.explain("build "+string(b.ID), buildErr)
 		kind, message = "build.failed", "the build failed: "+firstLine(b.Error)
 	}
 	return a.write(ctx, func(actor Actor, tx Tx) error {
@@ -166,11 +168,10 @@ func (a *App) proof(ctx context.Context, v *nixspace.Version) (*nixspace.Realisa
 	}
 	r := &nixspace.Realisation{
 		ManifestHash: v.ManifestHash, DrvPath: v.DrvPath, OutPath: v.OutPath,
-		ClosureDigest: digestOf(infos), Paths: len(infos), RealisedAt: a.now(),
+		ClosureDigest: closure.Digest(infos), ClosureSize: closure.Size(infos), Paths: len(infos), RealisedAt: a.now(),
 	}
 	found := false
 	for _, i := range infos {
-		r.ClosureSize += i.NarSize
 		found = found || i.Path == v.OutPath
 	}
 	if !found {

@@ -243,7 +243,7 @@ func (w *buildWatch) follow(ctx context.Context, b *nixspace.Build, notices <-ch
 		if !b.Status.Final() && !w.sendState(ctx, b) {
 			return
 		}
-		if !w.sendLog(ctx) {
+		if !w.sendLog(ctx) || !w.sendProgress(ctx) {
 			return
 		}
 		if b.Status.Final() {
@@ -276,10 +276,8 @@ func (w *buildWatch) wait(ctx context.Context, notices <-chan nixspace.Notice) b
 				return true
 			}
 		case <-w.progress.wake:
-			for _, p := range w.progress.take() {
-				if !w.send(ctx, nixspace.BuildUpdate{Progress: &p}) {
-					return false
-				}
+			if !w.sendProgress(ctx) {
+				return false
 			}
 		case <-ctx.Done():
 			return false
@@ -294,6 +292,15 @@ func (w *buildWatch) send(ctx context.Context, u nixspace.BuildUpdate) bool {
 	case <-ctx.Done():
 		return false
 	}
+}
+
+func (w *buildWatch) sendProgress(ctx context.Context) bool {
+	for _, p := range w.progress.take() {
+		if !w.send(ctx, nixspace.BuildUpdate{Progress: &p}) {
+			return false
+		}
+	}
+	return true
 }
 
 func (w *buildWatch) sendState(ctx context.Context, b *nixspace.Build) bool {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/env/closure"
+	"github.com/nixspace/nixspace/env/manifest"
 )
 
 // launch starts the machine of a session that is creating, in a task of its own.
@@ -173,7 +175,7 @@ func (a *App) machineSpec(ctx context.Context, tx Tx, s *nixspace.Session, v *ni
 		CPUs: needs.cpus, MemoryMiB: needs.memoryMiB, DiskMiB: needs.diskMiB,
 		Base: base, Environment: v.OutPath, Env: needs.env, Services: needs.services,
 	}
-	if spec.Layers, err = layers(infos, base, v.OutPath, needs.packages); err != nil {
+	if spec.Layers, err = layers(infos, c, v.OutPath); err != nil {
 		return nil, err
 	}
 	if project.Workspace != "" {
@@ -186,6 +188,19 @@ func (a *App) machineSpec(ctx context.Context, tx Tx, s *nixspace.Session, v *ni
 
 // maxLayers is how many store images a machine mounts at most.
 const maxLayers = 12
+
+// layers divides the closure of an environment and its base system into images.
+func layers(infos []nixspace.PathInfo, c manifest.Canonical, environment string) ([]nixspace.StoreLayer, error) {
+	g, err := closure.New(infos)
+	if err != nil {
+		return nil, err
+	}
+	packages := make([]closure.Package, 0, len(c.Packages))
+	for _, attr := range c.Attrs() {
+		packages = append(packages, closure.Package{Attr: attr, OutPath: c.Packages[attr].Path})
+	}
+	return closure.Layers(g, c.Base, packages, environment, maxLayers)
+}
 
 // hostname is the name of a session's machine: that of the environment, as far
 // as a host name may have it (letters, digits and hyphens), and the number.

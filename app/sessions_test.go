@@ -39,6 +39,13 @@ func TestSession(t *testing.T) {
 	if spec.Environment != v.OutPath || spec.Hostname != "shop-1" || spec.Generation != 1 || !strings.Contains(spec.Base, "nixspaceBase") {
 		t.Errorf("got %+v", spec)
 	}
+	var layers []string
+	for _, l := range spec.Layers {
+		layers = append(layers, l.Name)
+	}
+	if !slices.Equal(layers, []string{"base", "nodejs_22", "postgresql_15", "environment"}) {
+		t.Errorf("layers: got %v", layers)
+	}
 	if _, err := h.Machine(h.ctx, "shop/1"); err != nil {
 		t.Error(err)
 	}
