@@ -2,6 +2,7 @@ package nix_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/nix-community/go-nix/pkg/derivation"
 	"go.uber.org/goleak"
 
 	"github.com/nixspace/nixspace"
@@ -24,7 +26,7 @@ import (
 	"github.com/nixspace/nixspace/nix/nixtest"
 )
 
-func TestMain(m *testing.M) { os.Exit(nixtest.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(nixtest.MainAll(m)) }
 
 // noLeaks checks, after everything that the test cleans up, that no goroutine is
 // left of it.
@@ -40,7 +42,7 @@ func logger(t testing.TB) *slog.Logger {
 // open returns an engine with a daemon of its own.
 func open(t testing.TB, change ...func(*nix.Config)) *nix.Engine {
 	t.Helper()
-	cfg := nix.Config{StateDir: t.TempDir(), RuntimeDir: filepath.Dir(nixtest.Socket(t)), Log: logger(t)}
+	cfg := nix.Config{StateDir: t.TempDir(), RuntimeDir: filepath.Dir(nixtest.Socket(t)), Settings: nixtest.Settings(), Log: logger(t)}
 	for _, f := range change {
 		f(&cfg)
 	}
@@ -138,16 +140,23 @@ func packages(t testing.TB) []nix.Input {
 	var in []nix.Input
 	for i, attr := range []string{"hello", "world", "fetched", "multi", "quoted"} {
 		path, _, _ := strings.Cut(drvs[i], "!")
-		outs := strings.Fields(nixtest.Nix(t, "nix-store", "--query", "--outputs", path))
-		out := outs[0]
-		for _, o := range outs {
-			if len(o) < len(out) { // "out" has no suffix
-				out = o
-			}
-		}
-		in = append(in, nix.Input{Attr: attr, DrvPath: path, OutPath: out})
+		in = append(in, nix.Input{Attr: attr, DrvPath: path, OutPath: readDrv(t, path).Outputs["out"].Path})
 	}
 	return in
+}
+
+func readDrv(t testing.TB, path string) *derivation.Derivation {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	drv, err := derivation.ReadDerivation(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return drv
 }
 
 // packagesExpr is "let p = …; in", with a package that is alone, one that depends on
@@ -171,32 +180,32 @@ func packagesExpr(t testing.TB) string {
 func TestInstantiateAsNix(t *testing.T) {
 	e := open(t)
 	pkgs := packages(t)
-	for _, names := range [][]int{{}, {0}, {2}, {4}, {0, 1, 2, 3, 4}, {4, 2, 0}, {3, 1}} {
+	sets := [][]int{{}, {0}, {2}, {4}, {0, 1, 2, 3, 4}, {4, 2, 0}, {3, 1}}
+	var exprs []string
+	for _, set := range sets {
+		attrs := make([]string, len(set))
+		for i, n := range set {
+			attrs[i] = "p." + pkgs[n].Attr
+		}
+		slices.Sort(attrs)
+		exprs = append(exprs, fmt.Sprintf("(buildEnv { name = \"shop-env\"; paths = [ %s ]; })", strings.Join(attrs, " ")))
+	}
+	for i, want := range nixtest.Instantiate(t, packagesExpr(t)+"let buildEnv = "+nix.BuildEnvNix+"; in ["+strings.Join(exprs, "\n")+"]") {
 		var in []nix.Input
-		for _, i := range names {
-			in = append(in, pkgs[i])
+		for _, n := range sets[i] {
+			in = append(in, pkgs[n]) // in an order that must not count
 		}
-		slices.SortFunc(in, func(a, b nix.Input) int { return strings.Compare(a.Attr, b.Attr) })
-		var attrs []string
-		for _, i := range in {
-			attrs = append(attrs, "p."+i.Attr)
-		}
-		want := nixtest.Instantiate(t, packagesExpr(t)+fmt.Sprintf("(%s) { name = \"shop-env\"; paths = [ %s ]; }", nix.BuildEnvNix, strings.Join(attrs, " ")))[0]
-		text, err := os.ReadFile(want)
-		if err != nil {
-			t.Fatal(err)
-		}
-		slices.Reverse(in) // the order in which they come does not count
 		got, err := e.Instantiate(t.Context(), "shop-env", in)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got.DrvPath != want {
+			theirs, _ := os.ReadFile(want)
 			ours, _ := os.ReadFile(got.DrvPath)
-			t.Errorf("%v: got %s, want %s\n%s", attrs, got.DrvPath, want, cmp.Diff(string(text), string(ours)))
+			t.Errorf("%v: got %s, want %s\n%s", in, got.DrvPath, want, cmp.Diff(string(theirs), string(ours)))
 		}
-		if out := nixtest.Nix(t, "nix-store", "--query", "--outputs", want); out != got.OutPath {
-			t.Errorf("%v: output %s, want %s", attrs, got.OutPath, out)
+		if out := readDrv(t, want).Outputs["out"].Path; out != got.OutPath {
+			t.Errorf("%v: output %s, want %s", in, got.OutPath, out)
 		}
 	}
 }
@@ -244,7 +253,7 @@ func (r *recorder) has(p nixspace.Progress) bool {
 func TestRealise(t *testing.T) {
 	e := open(t)
 	pkgs := packages(t)
-	env, err := e.Instantiate(t.Context(), "shop-env", pkgs[:3:3][:2])
+	env, err := e.Instantiate(t.Context(), "shop-env", pkgs[:2])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -277,8 +286,12 @@ func TestRealise(t *testing.T) {
 	var paths []string
 	for _, i := range closure {
 		paths = append(paths, i.Path)
-		if want := nixtest.Nix(t, "nix-store", "--query", "--hash", i.Path); !strings.HasPrefix(i.NarHash, "sha256:") || want == "" {
-			t.Errorf("%s has the hash %s, Nix says %s", i.Path, i.NarHash, want)
+		nar := sha256.New()
+		if err := e.Store().WriteNAR(t.Context(), i.Path, nar); err != nil {
+			t.Fatal(err)
+		}
+		if want := fmt.Sprintf("sha256:%x", nar.Sum(nil)); i.NarHash != want {
+			t.Errorf("%s has the hash %s, should have %s", i.Path, i.NarHash, want)
 		}
 	}
 	want := strings.Fields(nixtest.Nix(t, "nix-store", "--query", "--requisites", env.OutPath))
@@ -318,8 +331,9 @@ func TestRealiseFails(t *testing.T) {
 func TestRoots(t *testing.T) {
 	e := open(t)
 	var envs []nix.Derivation
+	pkgs := packages(t)
 	for _, name := range []string{"kept", "dropped", "replaced"} {
-		env, err := e.Instantiate(t.Context(), name, packages(t)[:2])
+		env, err := e.Instantiate(t.Context(), name, pkgs[:2])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -408,7 +422,7 @@ func TestCloseAndOpenAgain(t *testing.T) {
 	noLeaks(t)
 	state, run := t.TempDir(), filepath.Dir(nixtest.Socket(t))
 	for range 2 {
-		e, err := nix.Open(t.Context(), nix.Config{StateDir: state, RuntimeDir: run, Log: logger(t)})
+		e, err := nix.Open(t.Context(), nix.Config{StateDir: state, RuntimeDir: run, Settings: nixtest.Settings(), Log: logger(t)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,7 +17,7 @@ import (
 	"github.com/nixspace/nixspace/nix/nixtest"
 )
 
-func TestMain(m *testing.M) { os.Exit(nixtest.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(nixtest.MainAll(m)) }
 
 func client(t testing.TB) *daemon.Client {
 	t.Helper()

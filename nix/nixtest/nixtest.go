@@ -24,6 +24,8 @@ import (
 
 const (
 	insideVar = "NIXSPACE_NIXTEST_INSIDE"
+	newestVar = "NIXSPACE_NEW_NIX" // a directory that scripts/newest-nix made
+	whichVar  = "NIXSPACE_NIXTEST_NEWEST"
 	// Patience is how long a test waits for something that must happen, on a
 	// machine that may be busy with much else.
 	Patience = 2 * time.Minute
@@ -48,7 +50,64 @@ func Main(m *testing.M) int {
 		}
 		return m.Run()
 	}
-	code, err := outside()
+	return outside("")
+}
+
+// MainAll is like [Main], and then runs the tests once more with the newest Nix that
+// Debian has, where scripts/newest-nix has unpacked it: in the directory
+// $NIXSPACE_NEW_NIX, or in the cache where scripts/test has it. Benchmarks and fuzz
+// targets run only with the installed Nix.
+func MainAll(m *testing.M) int {
+	if os.Getenv(insideVar) != "" {
+		return Main(m)
+	}
+	for _, arg := range os.Args[1:] {
+		if strings.HasPrefix(arg, "-test.bench=") || strings.HasPrefix(arg, "-test.fuzz") || strings.HasPrefix(arg, "-test.list") {
+			return outside("")
+		}
+	}
+	if code := outside(""); code != 0 {
+		return code
+	}
+	dir := os.Getenv(newestVar)
+	if cache, err := os.UserCacheDir(); dir == "" && err == nil {
+		dir = filepath.Join(cache, "nixspace-test", "newest-nix")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "bin", "nix")); err != nil {
+		if os.Getenv(newestVar) != "" {
+			fmt.Fprintf(os.Stderr, "nixtest: $%s has no Nix: %v\n", newestVar, err)
+			return 1
+		}
+		fmt.Fprintf(os.Stderr, "nixtest: NOT TESTED AGAINST THE NEWEST NIX: set %s to what scripts/newest-nix prints\n", newestVar)
+		return 0
+	}
+	fmt.Fprintln(os.Stderr, "nixtest: once more, with the newest Nix")
+	return outside(dir)
+}
+
+// Newest reports whether the tests run with the newest Nix, not the installed one.
+func Newest() bool { return os.Getenv(whichVar) != "" }
+
+// Settings are what the Nix that the tests run with needs besides [Config].
+func Settings() map[string]string {
+	if !Newest() {
+		return nil
+	}
+	// This Nix runs through its own dynamic linker, so it cannot run itself as a
+	// build hook; and the shell that it would show to builders is not there.
+	return map[string]string{"build-hook": "", "sandbox-paths": ""}
+}
+
+func config(more ...string) string {
+	c := Config
+	for k, v := range Settings() {
+		c += k + " = " + v + "\n"
+	}
+	return c + strings.Join(more, "\n")
+}
+
+func outside(newest string) int {
+	code, err := again(newest)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "nixtest:", err)
 		return 1
@@ -56,7 +115,8 @@ func Main(m *testing.M) int {
 	return code
 }
 
-func outside() (code int, err error) {
+// again runs the test binary in a mount namespace of its own.
+func again(newest string) (code int, err error) {
 	if _, err := exec.LookPath("nix"); err != nil {
 		return 0, errors.New("these tests need Nix, and there is no nix in PATH (Debian: nix-bin)")
 	}
@@ -79,7 +139,10 @@ func outside() (code int, err error) {
 	defer runtime.UnlockOSThread()
 	cmd := exec.CommandContext(context.Background(), self, os.Args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), insideVar+"="+dir)
+	cmd.Env = append(os.Environ(), insideVar+"="+dir, whichVar+"="+newest)
+	if newest != "" {
+		cmd.Env = append(cmd.Env, "PATH="+filepath.Join(newest, "bin")+":"+os.Getenv("PATH"))
+	}
 	// The tests get a home of their own, but not a Go build cache of their own.
 	for _, v := range []string{"GOCACHE", "GOMODCACHE", "GOPATH"} {
 		out, err := exec.CommandContext(context.Background(), "go", "env", v).Output()
@@ -114,7 +177,7 @@ func enter(dir string) error {
 		return fmt.Errorf("mount a store of our own at /nix (which must exist): %w", err)
 	}
 	for k, v := range map[string]string{
-		"HOME": filepath.Join(dir, "home"), "NIX_CONFIG": Config, "NIX_CONF_DIR": filepath.Join(dir, "none"),
+		"HOME": filepath.Join(dir, "home"), "NIX_CONFIG": config(), "NIX_CONF_DIR": filepath.Join(dir, "none"),
 		"NIX_USER_CONF_FILES": "", "NIX_REMOTE": "", "NIX_PATH": "", "NIX_DAEMON_SOCKET_PATH": "",
 		"XDG_CACHE_HOME": "", "XDG_CONFIG_HOME": "",
 	} {
@@ -156,21 +219,13 @@ func Socket(t testing.TB) string {
 
 // StartDaemon runs a Nix daemon over the test's store until the test ends, and
 // returns its socket. Further lines of configuration may be given.
-func StartDaemon(t testing.TB, config ...string) string {
-	t.Helper()
-	return startDaemon(t, func(ctx context.Context, socket string) *exec.Cmd {
-		cmd := exec.CommandContext(ctx, "nix-daemon")
-		cmd.Env = append(os.Environ(), "NIX_DAEMON_SOCKET_PATH="+socket, "NIX_REMOTE=local",
-			"NIX_CONFIG="+Config+strings.Join(config, "\n"))
-		return cmd
-	})
-}
-
-func startDaemon(t testing.TB, command func(ctx context.Context, socket string) *exec.Cmd) string {
+func StartDaemon(t testing.TB, more ...string) string {
 	t.Helper()
 	socket := Socket(t)
 	ctx, cancel := context.WithCancel(context.Background())
-	cmd := command(ctx, socket)
+	cmd := exec.CommandContext(ctx, "nix-daemon")
+	cmd.Env = append(os.Environ(), "NIX_DAEMON_SOCKET_PATH="+socket, "NIX_REMOTE=local",
+		"NIX_CONFIG="+config(more...))
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
