@@ -1,0 +1,472 @@
+package catalog
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/nix/catalog/registry"
+	"github.com/nixspace/nixspace/nix/daemon"
+)
+
+// How many downloads of a kind go on at the same time; apt arranges its own.
+const (
+	parallelNpm = 3
+	parallelGo  = 2
+)
+
+// Fetch puts the sources that the packages still need into the store. What is
+// there, or was built, is not fetched. Each file is checked against its pin before
+// it is imported. When it is given up or fails, what arrived is kept, and the next
+// call goes on from there.
+//
+// Errors that people can act on have the codes catalog_hash_mismatch,
+// catalog_truncated, disk_full, fetch_failed, client_missing, debian_not_known,
+// source_not_offered and package_unknown.
+func (c *Catalog) Fetch(ctx context.Context, attrs []string, progress nixspace.ProgressFunc) error {
+	for range 2 {
+		again, err := c.fetchOnce(ctx, attrs, progress)
+		if err != nil || !again {
+			return err
+		}
+	}
+	return nixspace.Errorf(nixspace.KindUnavailable, registry.CodeNotOffered, "Debian's mirror changed twice while packages were fetched").
+		WithHint("try again")
+}
+
+// fetchOnce does one round. It asks for another one where pins were replaced.
+func (c *Catalog) fetchOnce(ctx context.Context, attrs []string, progress nixspace.ProgressFunc) (again bool, err error) {
+	lock, x, err := c.current(ctx)
+	if err != nil {
+		return false, err
+	}
+	keys, err := c.needed(ctx, x, attrs)
+	if err != nil || len(keys) == 0 {
+		return false, err
+	}
+	unlock, err := c.lockDir(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	// Another process may have fetched meanwhile.
+	if keys, err = c.needed(ctx, x, attrs); err != nil || len(keys) == 0 {
+		return false, err
+	}
+	f := &fetch{Catalog: c, lock: lock, report: progress}
+	repinned, err := f.run(ctx, keys)
+	return repinned, err
+}
+
+// needed returns the sources to fetch for packages and their smoke runs.
+func (c *Catalog) needed(ctx context.Context, x *index, attrs []string) ([]string, error) {
+	var drvs []string
+	for _, a := range attrs {
+		e, err := x.entry(a)
+		if err != nil {
+			return nil, err
+		}
+		drvs = append(drvs, e.Drv)
+		if e.SmokeDrv != "" {
+			drvs = append(drvs, e.SmokeDrv)
+		}
+	}
+	valid, err := c.valid(ctx, x)
+	if err != nil {
+		return nil, err
+	}
+	return x.missing(valid, drvs...), nil
+}
+
+// lockDir makes sure that one process at a time fetches into the directory.
+func (c *Catalog) lockDir(ctx context.Context) (unlock func(), err error) {
+	f, err := os.OpenFile(filepath.Join(c.cfg.Dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("lock the catalog: %w", err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- syscall.Flock(int(f.Fd()), syscall.LOCK_EX) }()
+	select {
+	case err := <-done:
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("lock the catalog: %w", err), f.Close())
+		}
+		return func() { _ = f.Close() }, nil
+	case <-ctx.Done():
+		go func() { <-done; _ = f.Close() }() // the lock is given back once it was got
+		return nil, context.Cause(ctx)
+	}
+}
+
+// fetch is one run.
+type fetch struct {
+	*Catalog
+	lock   *Lock
+	report nixspace.ProgressFunc
+
+	mu    sync.Mutex
+	done  int64 // bytes of files that are in the store
+	part  map[string]int64
+	total int64
+}
+
+// downloads is where files wait for their import.
+func (c *Catalog) downloads() string { return filepath.Join(c.cfg.Dir, "downloads") }
+
+func (f *fetch) run(ctx context.Context, keys []string) (repinned bool, err error) {
+	f.part = map[string]int64{}
+	if err := f.cleanUp(); err != nil {
+		return false, err
+	}
+	for _, k := range keys {
+		f.total += f.lock.size(k)
+	}
+	if err := f.checkSpace(); err != nil {
+		return false, err
+	}
+	debs := map[string][]string{} // by suite
+	g, gctx := errgroup.WithContext(ctx)
+	npm, golang := make(chan struct{}, parallelNpm), make(chan struct{}, parallelGo)
+	for _, key := range keys {
+		src := f.lock.Sources[key]
+		if key == seedKey {
+			src = f.lock.Sources[f.lock.Seed.Source]
+		}
+		if ok, err := f.fromCache(gctx, key, src); err != nil {
+			return false, errors.Join(err, g.Wait())
+		} else if ok {
+			continue
+		}
+		slots := npm
+		switch src.Kind {
+		case SourceDeb:
+			debs[src.Suite] = append(debs[src.Suite], key)
+			continue
+		case SourceGo:
+			slots = golang
+		}
+		g.Go(func() error {
+			select {
+			case slots <- struct{}{}:
+				defer func() { <-slots }()
+			case <-gctx.Done():
+				return context.Cause(gctx)
+			}
+			return f.archive(gctx, key, src)
+		})
+	}
+	var gone []string
+	var mu sync.Mutex
+	for suite, keys := range debs {
+		g.Go(func() error {
+			lost, err := f.debs(gctx, suite, keys)
+			mu.Lock()
+			gone = append(gone, lost...)
+			mu.Unlock()
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return false, err
+	}
+	f.report.Report(nixspace.Progress{Job: "packages", Phase: "fetch", Done: f.total, Total: f.total, Unit: "B", Final: true})
+	if len(gone) == 0 {
+		return false, nil
+	}
+	slices.Sort(gone)
+	return true, f.repin(ctx, gone, f.report)
+}
+
+// cleanUp removes what an earlier run left half done. Debs stay: each is complete
+// or is found out by its hash.
+func (f *fetch) cleanUp() error {
+	old, err := filepath.Glob(filepath.Join(f.downloads(), "tmp-*"))
+	if err != nil {
+		return err
+	}
+	for _, dir := range old {
+		if err := os.RemoveAll(dir); err != nil {
+			return fmt.Errorf("remove an old download: %w", err)
+		}
+	}
+	if err := os.MkdirAll(f.downloads(), 0o755); err != nil {
+		return fmt.Errorf("prepare to download: %w", diskFull(err, "downloads"))
+	}
+	return nil
+}
+
+// checkSpace refuses to begin what cannot end well.
+func (f *fetch) checkSpace() error {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(f.downloads(), &s); err != nil {
+		return fmt.Errorf("look for free space: %w", err)
+	}
+	if free := int64(s.Bavail) * s.Bsize; free < f.total {
+		return nixspace.Errorf(nixspace.KindLimit, registry.CodeDiskFull,
+			"%d MB must be fetched, and %s has only %d MB free", (f.total+999_999)/1_000_000, f.cfg.Dir, free/1_000_000).
+			WithHint("free some space, or choose another state directory with --state")
+	}
+	return nil
+}
+
+// progress notes how much of a job is there, and reports the sum.
+func (f *fetch) progress(job string, bytes int64) {
+	f.mu.Lock()
+	f.part[job] = bytes
+	done := f.done
+	for _, n := range f.part {
+		done += n
+	}
+	f.mu.Unlock()
+	f.report.Report(nixspace.Progress{Job: "packages", Phase: "fetch", Done: min(done, f.total), Total: f.total, Unit: "B"})
+}
+
+// archive fetches one npm package or Go module and imports it.
+func (f *fetch) archive(ctx context.Context, key string, src Source) error {
+	dir, err := os.MkdirTemp(f.downloads(), "tmp-")
+	if err != nil {
+		return fmt.Errorf("fetch %s: %w", src.Name, diskFull(err, src.Name))
+	}
+	defer os.RemoveAll(dir)
+	var file string
+	if src.Kind == SourceNpm {
+		into := filepath.Join(dir, "into")
+		if err := os.Mkdir(into, 0o755); err != nil {
+			return fmt.Errorf("fetch %s: %w", src.Name, diskFull(err, src.Name))
+		}
+		file, err = registry.NewNpm(dir).Pack(ctx, into, src.Package, src.Version)
+	} else {
+		file, _, err = registry.NewGo(filepath.Join(dir, "go")).Download(ctx, src.Package, src.Version)
+	}
+	if err != nil {
+		return fmt.Errorf("fetch %s: %w", src.Name, err)
+	}
+	return f.take(ctx, key, src, file)
+}
+
+// debs fetches debs of one suite and imports them. It returns those that the
+// mirror no longer has.
+func (f *fetch) debs(ctx context.Context, suite string, keys []string) (gone []string, err error) {
+	dir := filepath.Join(f.downloads(), suite)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("fetch debs: %w", diskFull(err, "downloads"))
+	}
+	var want []registry.Deb
+	byDeb := map[registry.Deb]string{}
+	var bytes int64
+	for _, key := range keys {
+		src := f.debSource(key)
+		d := registry.Deb{Package: src.Package, Version: src.Version, Arch: src.Arch}
+		file := filepath.Join(dir, d.FileName())
+		if _, err := os.Lstat(file); err == nil {
+			if f.verify(src, file) == nil {
+				if err := f.take(ctx, key, src, file); err != nil {
+					return nil, err
+				}
+				continue
+			}
+			if err := os.Remove(file); err != nil {
+				return nil, fmt.Errorf("remove an incomplete download: %w", err)
+			}
+		}
+		want = append(want, d)
+		byDeb[d] = key
+		bytes += src.Size
+	}
+	if len(want) == 0 {
+		return nil, nil
+	}
+	apt := registry.NewApt(filepath.Join(f.cfg.Dir, "apt", suite), suite, f.cfg.Mirror)
+	lost, err := apt.Gone(ctx, want)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range lost {
+		gone = append(gone, byDeb[d])
+		want = slices.DeleteFunc(want, func(w registry.Deb) bool { return w == d })
+	}
+	if len(want) == 0 {
+		return gone, nil
+	}
+	job := "debs of " + suite
+	err = apt.Download(ctx, dir, want, func(part float64) { f.progress(job, int64(part*float64(bytes))) })
+	f.progress(job, 0)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range want {
+		if err := f.take(ctx, byDeb[d], f.debSource(byDeb[d]), filepath.Join(dir, d.FileName())); err != nil {
+			return nil, err
+		}
+	}
+	return gone, nil
+}
+
+func (f *fetch) debSource(key string) Source {
+	if key == seedKey {
+		key = f.lock.Seed.Source
+	}
+	return f.lock.Sources[key]
+}
+
+// take checks a file, puts it into the store and removes it.
+func (f *fetch) take(ctx context.Context, key string, src Source, file string) error {
+	if err := f.verify(src, file); err != nil {
+		return errors.Join(err, os.Remove(file))
+	}
+	if err := f.keep(src, file); err != nil {
+		f.log.Warn("cannot keep a download in the cache", "name", src.Name, "error", err)
+	}
+	if err := f.importFile(ctx, key, src, file); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	f.done += src.Size
+	f.mu.Unlock()
+	f.progress("", 0)
+	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove an imported download: %w", err)
+	}
+	return nil
+}
+
+// verify compares a file with its pin.
+func (f *fetch) verify(src Source, file string) error {
+	r, err := os.Open(file)
+	if err != nil {
+		return fmt.Errorf("check %s: %w", src.Name, err)
+	}
+	defer r.Close()
+	h := newHash(src.Algo)
+	n, err := io.Copy(h, r)
+	if err != nil {
+		return fmt.Errorf("check %s: %w", src.Name, err)
+	}
+	switch got := hex.EncodeToString(h.Sum(nil)); {
+	case got == src.Hash:
+		return nil
+	case n < src.Size:
+		return nixspace.Errorf(nixspace.KindUnavailable, CodeTruncated, "the download of %s is cut short: %d of %d bytes came", src.Name, n, src.Size).
+			WithHint("try again; if it goes on, look at the proxy or mirror in between")
+	default:
+		return nixspace.Errorf(nixspace.KindUnavailable, CodeHashMismatch, "the download of %s is not what the catalog pins: its %s is %s, not %s",
+			src.Name, src.Algo, got, src.Hash).
+			WithHint("nothing of it was used; try again, and if it goes on, look at the proxy or mirror in between")
+	}
+}
+
+func newHash(algo string) hash.Hash {
+	if algo == "sha512" {
+		return sha512.New()
+	}
+	return sha256.New()
+}
+
+// importFile puts a verified file into the store, and sees that it became the
+// path that derivations expect.
+func (f *fetch) importFile(ctx context.Context, key string, src Source, file string) error {
+	want, name, method, algo := src.StorePath(), src.Name, daemon.Flat, src.Algo
+	var content io.Reader
+	if key == seedKey {
+		nar, err := seedNar(file)
+		if err != nil {
+			return err
+		}
+		want, name, method, algo = f.lock.Seed.StorePath(), seedName, daemon.Recursive, "sha256"
+		content = bytes.NewReader(nar)
+	} else {
+		r, err := os.Open(file)
+		if err != nil {
+			return fmt.Errorf("import %s: %w", name, err)
+		}
+		defer r.Close()
+		content = r
+	}
+	info, err := f.cfg.Engine.Store().AddFixed(ctx, name, method, algo, content)
+	if err != nil {
+		return fmt.Errorf("import %s: %w", name, diskFull(err, "the Nix store"))
+	}
+	if info.Path != want {
+		return nixspace.Errorf(nixspace.KindInternal, CodeHashMismatch, "%s became %s in the store, not %s", name, info.Path, want)
+	}
+	return nil
+}
+
+// fromCache imports a source from the cache of verified downloads.
+func (f *fetch) fromCache(ctx context.Context, key string, src Source) (bool, error) {
+	if f.cfg.Cache == "" {
+		return false, nil
+	}
+	file := filepath.Join(f.cfg.Cache, src.Algo+"-"+src.Hash)
+	if _, err := os.Stat(file); err != nil || f.verify(src, file) != nil {
+		return false, nil
+	}
+	if err := f.importFile(ctx, key, src, file); err != nil {
+		return false, err
+	}
+	f.mu.Lock()
+	f.done += src.Size
+	f.mu.Unlock()
+	f.progress("", 0)
+	return true, nil
+}
+
+// keep copies a verified file into the cache.
+func (f *fetch) keep(src Source, file string) error {
+	if f.cfg.Cache == "" {
+		return nil
+	}
+	if err := os.MkdirAll(f.cfg.Cache, 0o755); err != nil {
+		return err
+	}
+	to := filepath.Join(f.cfg.Cache, src.Algo+"-"+src.Hash)
+	if err := os.Link(file, to); err == nil || errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	r, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	w, err := os.CreateTemp(f.cfg.Cache, ".tmp-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(w.Name())
+	_, err = io.Copy(w, r)
+	if err := errors.Join(err, w.Close()); err != nil {
+		return err
+	}
+	return os.Rename(w.Name(), to)
+}
+
+// diskFull makes a clear error of a full disk, and leaves others as they are.
+func diskFull(err error, what string) error {
+	var refused *daemon.Error
+	full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+	if errors.As(err, &refused) {
+		full = full || bytes.Contains(bytes.ToLower([]byte(refused.Message)), []byte("no space left on device"))
+	}
+	if !full {
+		return err
+	}
+	e := nixspace.Errorf(nixspace.KindLimit, registry.CodeDiskFull, "the disk is full: there is no space for %s", what).
+		WithHint("free some space, then try again; what was fetched so far is kept")
+	e.Err = err
+	return e
+}

@@ -1,0 +1,2 @@
+# To be written with the compiler.
+exit 1
