@@ -87,7 +87,7 @@ func applyOne(text []byte, e Edit) ([]byte, error) {
 		if ed.exists(t.path) {
 			return text, nil
 		}
-		return ed.addTable(t.path, ""), nil
+		return ed.insertTable(t.path), nil
 	case at >= 0:
 		return ed.replaceValue(at, t.literal), nil
 	}
@@ -159,12 +159,8 @@ func (d *document) load(text string) bool {
 // insert adds a value that is not there yet, in the way in which the file writes
 // the table that it belongs to.
 func (ed editor) insert(path []string, literal string) []byte {
-	// Within an inline table, which nothing outside of it may extend.
-	for k := len(path) - 1; k > 0; k-- {
-		i := slices.IndexFunc(ed.entries, func(e entry) bool { return !e.header && slices.Equal(e.path, path[:k]) })
-		if i >= 0 {
-			return ed.insertInline(i, dotted(path[k:])+" = "+literal)
-		}
+	if i := ed.inlineAbove(path); i >= 0 {
+		return ed.insertInline(i, dotted(path[len(ed.entries[i].path):])+" = "+literal)
 	}
 	parent := path[:len(path)-1]
 	if len(parent) == 0 {
@@ -185,6 +181,26 @@ func (ed editor) insert(path []string, literal string) []byte {
 		}
 	}
 	return ed.addTable(parent, dotted(path[len(parent):])+" = "+literal)
+}
+
+// insertTable adds an empty table that is not there yet.
+func (ed editor) insertTable(path []string) []byte {
+	if i := ed.inlineAbove(path); i >= 0 {
+		return ed.insertInline(i, dotted(path[len(ed.entries[i].path):])+" = {}")
+	}
+	return ed.addTable(path, "")
+}
+
+// inlineAbove returns the innermost entry whose inline table path belongs in, or
+// -1. Nothing outside of an inline table may extend it.
+func (ed editor) inlineAbove(path []string) int {
+	found := -1
+	for i, e := range ed.entries {
+		if !e.header && len(e.path) < len(path) && hasPrefix(path, e.path) && (found < 0 || len(e.path) > len(ed.entries[found].path)) {
+			found = i
+		}
+	}
+	return found
 }
 
 func (ed editor) headerPath(e entry) []string {

@@ -23,7 +23,7 @@ func (ed editor) remove(path []string) []byte {
 		ed = editor{doc}
 	}
 	if keep && !ed.exists(path[:2]) {
-		return ed.addTable(path[:2], "")
+		return ed.insertTable(path[:2])
 	}
 	return ed.text
 }

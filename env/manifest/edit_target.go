@@ -147,7 +147,7 @@ func serviceKindOf(path []string) (valueKind, error) {
 	case len(path) == 4 && path[2] == "settings":
 		return kindSetting, nil
 	}
-	return 0, unknownTarget(path, path[2], slices.Concat(knownServiceKeys, otherServiceKeys))
+	return 0, unknownTarget(path, path[2], append(slices.Clone(otherServiceKeys), "databases", "settings"))
 }
 
 func unknownTarget(path []string, part string, known []string) error {

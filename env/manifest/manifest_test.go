@@ -78,7 +78,13 @@ var equal = cmp.Options{
 	cmpopts.IgnoreUnexported(Manifest{}),
 }
 
-func parse(t testing.TB, text string) *Manifest {
+// tester is what testing and rapid have in common.
+type tester interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+func parse(t tester, text string) *Manifest {
 	t.Helper()
 	m, err := Parse(FileName, []byte(text))
 	if err != nil {

@@ -29,7 +29,7 @@ var offers = func() []nixspace.Package {
 	return ps
 }()
 
-func resolve(t testing.TB, text string) *Resolved {
+func resolve(t tester, text string) *Resolved {
 	t.Helper()
 	r, err := Resolve(parse(t, text), "x86_64-linux", offers)
 	if err != nil {
