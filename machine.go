@@ -38,6 +38,8 @@ type Service struct {
 	Argv []string          `json:"argv"`
 	Env  map[string]string `json:"env,omitempty"`
 	Dir  string            `json:"dir,omitempty"` // working directory; /data/<name> when empty
+	// Needs names services that must be ready before this one starts.
+	Needs []string `json:"needs,omitempty"`
 	// Dirs are created before the service starts, owned by the user dev.
 	Dirs []ServiceDir `json:"dirs,omitempty"`
 	// Files are written before each start, owned by the user dev, mode 0644.
