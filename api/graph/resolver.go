@@ -3,14 +3,12 @@ package graph
 //go:generate go tool -modfile=../../tools/go.mod gqlgen generate
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
-	"slices"
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/api/graph/model"
+	"github.com/nixspace/nixspace/env/manifest"
 )
 
 // logLinesMax is how many lines of a build's log one query may ask for.
@@ -75,23 +73,26 @@ func (r *Resolver) environments(ctx context.Context, project string, first *int,
 	return &model.EnvironmentConnection{Nodes: nodes, PageInfo: info, TotalCount: len(all)}, nil
 }
 
-// resolvedPackages reads a version's packages out of its canonical form, sorted
-// by attribute.
+// resolvedPackages returns what the packages of a version were resolved to when
+// it was made, sorted by attribute.
 func resolvedPackages(v *nixspace.Version) ([]model.ResolvedPackage, error) {
-	var canonical struct {
-		Packages map[string]struct {
-			Family  string `json:"family"`
-			Version string `json:"version"`
-			Path    string `json:"path"`
-		} `json:"packages"`
+	m, err := manifest.Parse(manifest.FileName, []byte(v.Manifest))
+	if err != nil {
+		return nil, fmt.Errorf("read the manifest of version %s: %w", v.VersionHash, stored{err})
 	}
-	if err := json.Unmarshal(v.Canonical, &canonical); err != nil {
-		return nil, fmt.Errorf("read the canonical form of version %s: %w", v.VersionHash, err)
+	r, err := manifest.Restore(m, v.Canonical)
+	if err != nil {
+		return nil, fmt.Errorf("read version %s: %w", v.VersionHash, err)
 	}
-	packages := make([]model.ResolvedPackage, 0, len(canonical.Packages))
-	for attr, p := range canonical.Packages {
-		packages = append(packages, model.ResolvedPackage{Name: p.Family, Attr: attr, Version: p.Version, StorePath: p.Path})
+	packages := make([]model.ResolvedPackage, len(r.Packages))
+	for i, p := range r.Packages {
+		packages[i] = model.ResolvedPackage{Name: p.Key, Constraint: p.Constraint.String(), Attr: p.Attr, Version: p.Version, StorePath: p.OutPath}
 	}
-	slices.SortFunc(packages, func(a, b model.ResolvedPackage) int { return cmp.Compare(a.Attr, b.Attr) })
 	return packages, nil
 }
+
+// stored hides the kind of an error: that a version which was stored cannot be
+// read is no fault of who asks for it.
+type stored struct{ err error }
+
+func (s stored) Error() string { return s.err.Error() }

@@ -37,7 +37,9 @@ type server struct {
 func start(t *testing.T, change func(*web.Config)) *server {
 	t.Helper()
 	a := apitest.New()
-	a.MachineOf = func(nixspace.Session) nixspace.Machine { return &apitest.Machine{Dir: t.TempDir(), Env: []string{"HOME=/nonexistent"}} }
+	a.MachineOf = func(nixspace.Session) nixspace.Machine {
+		return &apitest.Machine{Dir: t.TempDir(), Env: []string{"HOME=/nonexistent"}}
+	}
 	authenticator, err := auth.NewToken(token, apitest.Owner)
 	if err != nil {
 		t.Fatal(err)

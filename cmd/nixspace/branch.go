@@ -46,7 +46,8 @@ func (c *branchCmd) Run(ctx context.Context, g *globals, std streams) error {
 	d := g.display(std)
 	defer d.Close()
 	begin := time.Now()
-	environment, build, err := api.Branch(ctx, c.From, c.Name, slices.Concat(set, add, remove), c.Message)
+	edits := slices.Concat(set, add, remove)
+	environment, build, err := api.Branch(ctx, c.From, c.Name, edits, c.Message)
 	if err != nil {
 		return err
 	}
@@ -59,8 +60,10 @@ func (c *branchCmd) Run(ctx context.Context, g *globals, std streams) error {
 	if g.JSON {
 		return printJSON(std.Out, map[string]any{"environment": environment, "build": build})
 	}
-	for _, ch := range environment.Head.Changes {
-		fmt.Fprintln(std.Out, " ", term.Clean(changeLine(ch)))
+	if len(edits) > 0 { // without any, the head is the origin's, and its changes are the origin's
+		for _, ch := range environment.Head.Changes {
+			fmt.Fprintln(std.Out, " ", term.Clean(changeLine(ch)))
+		}
 	}
 	return printReady(std.Out, environment.Ref, environment.Head.Hash, build, time.Since(begin))
 }

@@ -36,6 +36,7 @@ type Process struct {
 	c    *Client
 	conn *websocket.Conn
 	ctx  context.Context
+	tty  bool
 }
 
 // Exec starts a command in a session. ctx bounds the whole life of the process:
@@ -46,6 +47,7 @@ func (c *Client) Exec(ctx context.Context, session string, cmd nixspace.Command)
 
 // Shell starts a shell in a session, on a terminal of the size that cmd says.
 func (c *Client) Shell(ctx context.Context, session string, cmd nixspace.Command) (*Process, error) {
+	cmd.TTY = true
 	return c.start(ctx, "/api/v1/sessions/"+url.PathEscape(session)+"/shell", cmd)
 }
 
@@ -54,7 +56,7 @@ func (c *Client) start(ctx context.Context, path string, cmd nixspace.Command) (
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{c: c, conn: conn, ctx: ctx}
+	p := &Process{c: c, conn: conn, ctx: ctx, tty: cmd.TTY}
 	b, err := json.Marshal(cmd)
 	if err != nil {
 		conn.CloseNow()
@@ -90,7 +92,7 @@ func readError(b []byte) error {
 func (p *Process) Run(stdin io.Reader, stdout, stderr io.Writer) (int, error) {
 	defer p.Close()
 	if stdin == nil {
-		if err := p.send(frameStdinEOF, nil); err != nil {
+		if err := p.sendEOF(); err != nil {
 			return 0, err
 		}
 	} else {
@@ -134,10 +136,19 @@ func (p *Process) sendStdin(r io.Reader) {
 			return
 		}
 		if err != nil {
-			_ = p.send(frameStdinEOF, nil)
+			_ = p.sendEOF()
 			return
 		}
 	}
+}
+
+// sendEOF says that there is no more input. On a terminal, that is a key:
+// closing a terminal would end what runs on it.
+func (p *Process) sendEOF() error {
+	if p.tty {
+		return p.send(frameStdin, []byte{0x04})
+	}
+	return p.send(frameStdinEOF, nil)
 }
 
 func (p *Process) send(typ byte, payload []byte) error {

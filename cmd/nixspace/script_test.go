@@ -1,0 +1,214 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/api/apitest"
+	"github.com/nixspace/nixspace/api/auth"
+	"github.com/nixspace/nixspace/api/web"
+	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/apptest"
+	"github.com/nixspace/nixspace/jobs"
+	"github.com/nixspace/nixspace/state/postgres"
+	"github.com/nixspace/nixspace/state/postgres/postgrestest"
+	"github.com/nixspace/nixspace/state/workspace"
+)
+
+func TestMain(m *testing.M) {
+	// The scripts run this test binary under the name nixspace.
+	testscript.Main(m, map[string]func(){"nixspace": main})
+}
+
+// TestScript runs test/script: the whole command line, against a server over a
+// real database. Its packages and machines are stand-ins; the machines run
+// commands on this host.
+func TestScript(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "../../test/script",
+		Setup: func(e *testscript.Env) error {
+			state := filepath.Join(e.WorkDir, ".state")
+			if err := os.Mkdir(state, 0o700); err != nil {
+				return err
+			}
+			s, err := startServer(t, state)
+			if err != nil {
+				return err
+			}
+			e.Values[serverKey{}] = s
+			e.Defer(s.stop)
+			e.Setenv("NIXSPACE_STATE", state)
+			e.Setenv("SERVER_URL", s.file.URL)
+			e.Setenv("SERVER_TOKEN", s.file.Token)
+			e.Setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":      exits,
+			"stopserver": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Value(serverKey{}).(*testServer).stop() },
+			"failbuilds": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Value(serverKey{}).(*testServer).packages.Fail(nixspace.Errorf(nixspace.KindBuild, "smoke_failed", "%s", args[0]))
+			},
+			"failmachines": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Value(serverKey{}).(*testServer).machines.Fail(nixspace.Errorf(nixspace.KindLimit, "memory_short", "%s", args[0]))
+			},
+		},
+	})
+}
+
+type serverKey struct{}
+
+// exits runs a program and checks its exit code: exits CODE PROGRAM ARGUMENTS…
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	if err != nil || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE PROGRAM [ARGUMENT…]")
+	}
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		got = exit.ExitCode()
+	case err != nil:
+		ts.Fatalf("run %s: %v", args[1], err)
+	}
+	if got != want {
+		ts.Fatalf("%v: exit code %d, want %d", args[1:], got, want)
+	}
+}
+
+// testServer is a server in this process.
+type testServer struct {
+	file     serverFile
+	packages *apptest.Packages
+	machines *apptest.Machines
+	stop     func()
+}
+
+func startServer(t *testing.T, state string) (*testServer, error) {
+	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	ctx, cancel := context.WithCancel(context.Background())
+	db, err := postgres.Open(ctx, postgrestest.URL(t, postgres.Migrate, jobs.Migrate), log)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	ws, err := workspace.Open(filepath.Join(state, "workspaces"), workspace.Limits{})
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	queue, err := jobs.New(db.Pool(), jobs.Config{Server: "test", Builds: 2, Log: log})
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	s := &testServer{packages: apptest.NewPackages(), machines: apptest.NewMachines()}
+	a := app.New(app.Config{
+		Store: db, Packages: s.packages, Machines: hostMachines{s.machines, filepath.Join(state, "sessions")},
+		Workspaces: ws, Jobs: queue, Log: log,
+	})
+	owner, err := a.Owner(ctx, "owner")
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	token := auth.RandomToken()
+	authenticator, err := auth.NewToken(token, owner)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	if err := queue.Start(ctx, a); err != nil {
+		cancel()
+		return nil, err
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := a.Run(ctx); err != nil {
+			t.Errorf("run the use cases: %v", err)
+		}
+	})
+	running.Go(func() {
+		h := web.New(web.Config{App: a, Auth: authenticator, Log: log, Version: "test"})
+		if err := h.Serve(ctx, ln, nil); err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	s.file = serverFile{URL: "http://" + ln.Addr().String(), Token: token, PID: os.Getpid()}
+	s.stop = sync.OnceFunc(func() {
+		stop, done := context.WithTimeout(context.Background(), time.Minute)
+		defer done()
+		if err := queue.Stop(stop); err != nil {
+			t.Errorf("stop the queue: %v", err)
+		}
+		cancel()
+		running.Wait()
+		db.Close()
+	})
+	return s, s.file.write(state)
+}
+
+// hostMachines are stand-ins whose commands run on this host, each machine in a
+// folder of its own.
+type hostMachines struct {
+	*apptest.Machines
+	dir string
+}
+
+func (h hostMachines) Start(ctx context.Context, spec nixspace.MachineSpec, progress nixspace.ProgressFunc) (nixspace.Machine, error) {
+	m, err := h.Machines.Start(ctx, spec, progress)
+	if err != nil {
+		return nil, err
+	}
+	return h.wrap(m, spec.SessionID)
+}
+
+func (h hostMachines) Attach(ctx context.Context, session nixspace.ID) (nixspace.Machine, error) {
+	m, err := h.Machines.Attach(ctx, session)
+	if err != nil {
+		return nil, err
+	}
+	return h.wrap(m, session)
+}
+
+func (h hostMachines) wrap(m nixspace.Machine, session nixspace.ID) (nixspace.Machine, error) {
+	dir := filepath.Join(h.dir, string(session))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make a folder for a machine: %w", err)
+	}
+	return hostMachine{m, apitest.Machine{Dir: dir, Env: []string{"HOME=/nonexistent", "MACHINE=" + h.Spec(session).Hostname}}}, nil
+}
+
+type hostMachine struct {
+	nixspace.Machine
+	host apitest.Machine
+}
+
+func (m hostMachine) Exec(ctx context.Context, c nixspace.Command) (nixspace.Process, error) {
+	return m.host.Exec(ctx, c)
+}
+
+func (m hostMachine) Logs(ctx context.Context, service string, follow bool) (io.ReadCloser, error) {
+	return m.host.Logs(ctx, service, follow)
+}
