@@ -166,10 +166,7 @@ func (a *App) machineSpec(ctx context.Context, tx Tx, s *nixspace.Session, v *ni
 	if err != nil {
 		return nil, err
 	}
-	needs, err := machineNeeds(v)
-	if err != nil {
-		return nil, err
-	}
+	needs := machineNeeds(c)
 	spec := &nixspace.MachineSpec{
 		SessionID: s.ID, Generation: s.Generation, Hostname: hostname(env.Name, s.Number),
 		CPUs: needs.cpus, MemoryMiB: needs.memoryMiB, DiskMiB: needs.diskMiB,
