@@ -1,6 +1,6 @@
 // Command nixspace-agent is the agent of a NixSpace guest.
 //
-// As the first process of a microVM it needs no arguments. As an ordinary process,
+// As the first process of a microVM it takes no arguments. As an ordinary process,
 //
 //	nixspace-agent --unix SOCKET --root DIR [--become]
 //
@@ -14,13 +14,16 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/nixspace/nixspace/vm/guest"
 )
 
 func main() {
-	if os.Getpid() == 1 && len(os.Args) < 2 {
+	// A kernel hands its first process every parameter that it does not know, so
+	// arguments mean something only where they begin as ours do.
+	if os.Getpid() == 1 && (len(os.Args) < 2 || !strings.HasPrefix(os.Args[1], "--")) {
 		guest.RunMachine()
 	}
 	socket, cfg, err := parse(os.Args[1:])
