@@ -236,5 +236,12 @@ func parseDerivation(r io.Reader) (*derivation.Derivation, error) {
 	if len(text) > maxDerivation {
 		return nil, errors.New("it is too large for a derivation")
 	}
-	return derivation.ReadDerivation(strings.NewReader(string(text)))
+	drv, err := derivation.ReadDerivation(strings.NewReader(string(text)))
+	if err != nil {
+		return nil, err
+	}
+	if drv.Name() == "" {
+		return nil, errors.New("it has no name")
+	}
+	return drv, nil
 }
