@@ -166,7 +166,10 @@ func (a *App) machineSpec(ctx context.Context, tx Tx, s *nixspace.Session, v *ni
 	if err != nil {
 		return nil, err
 	}
-	needs := machineNeeds(c)
+	needs, err := machineNeeds(v, c)
+	if err != nil {
+		return nil, err
+	}
 	spec := &nixspace.MachineSpec{
 		SessionID: s.ID, Generation: s.Generation, Hostname: hostname(env.Name, s.Number),
 		CPUs: needs.cpus, MemoryMiB: needs.memoryMiB, DiskMiB: needs.diskMiB,

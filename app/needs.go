@@ -1,8 +1,11 @@
 package app
 
 import (
+	"fmt"
+
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/env/manifest"
+	"github.com/nixspace/nixspace/env/service"
 )
 
 // needs is what a version wants of its machine, beside its packages.
@@ -13,8 +16,14 @@ type needs struct {
 	services           []nixspace.Service
 }
 
-func machineNeeds(c manifest.Canonical) needs {
-	return needs{cpus: c.Resources.CPUs, memoryMiB: c.Resources.Memory, diskMiB: c.Resources.Disk}
+func machineNeeds(v *nixspace.Version, c manifest.Canonical) (needs, error) {
+	m, err := manifest.Parse(manifest.FileName, []byte(v.Manifest))
+	if err != nil {
+		return needs{}, fmt.Errorf("read version %s: %w", v.ID, err)
+	}
+	n := needs{cpus: c.Resources.CPUs, memoryMiB: c.Resources.Memory, diskMiB: c.Resources.Disk}
+	n.services, n.env = service.Plan(m)
+	return n, nil
 }
 
 func renderFlake(string, nixspace.FlakeSource, *manifest.Resolved) (string, string, error) {

@@ -39,6 +39,10 @@ func TestSession(t *testing.T) {
 	if spec.Environment != v.OutPath || spec.Hostname != "shop-1" || spec.Generation != 1 || !strings.Contains(spec.Base, "nixspaceBase") {
 		t.Errorf("got %+v", spec)
 	}
+	if len(spec.Services) != 1 || spec.Services[0].Name != "postgresql" || spec.Env["PGDATABASE"] != "shop" || spec.Env["NODE_ENV"] != "development" ||
+		spec.MemoryMiB != 512 || spec.CPUs != 1 || spec.DiskMiB != 4096 {
+		t.Errorf("services, variables and resources: got %+v", spec)
+	}
 	var layers []string
 	for _, l := range spec.Layers {
 		layers = append(layers, l.Name)
