@@ -31,6 +31,7 @@ type Config struct {
 	// which is added. When empty it is this program with the argument "runner",
 	// which must then call [runner.Main].
 	Runner []string
+	Store  string // where the Nix store lies on this host; /nix/store when empty
 	Kernel string // folder of the guest kernel; empty to look for one
 	QEMU   string // the program; empty to look in PATH
 	Accel  string // "auto" (also when empty), "kvm" or "tcg"

@@ -95,7 +95,7 @@ func (l *Local) launch(ctx context.Context, spec nixspace.MachineSpec, progress 
 	socket := l.socket(id)
 	host := runner.Host{
 		Layers: l.dir("layers"), Boot: l.dir("boot"), Volumes: l.pool.Dir(), Socket: socket,
-		Kernel: l.cfg.Kernel, QEMU: l.cfg.QEMU, Accel: l.cfg.Accel, Runner: l.cfg.Runner,
+		Store: l.cfg.Store, Kernel: l.cfg.Kernel, QEMU: l.cfg.QEMU, Accel: l.cfg.Accel, Runner: l.cfg.Runner,
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err

@@ -25,11 +25,18 @@ import (
 // determine its content. Beside <key>.erofs stands <key>.json, which is written
 // last and records the image's size and digest.
 type Layers struct {
-	dir string
+	dir   string
+	store string
 }
 
-// NewLayers returns the layers of a folder, which need not exist.
-func NewLayers(dir string) *Layers { return &Layers{dir: dir} }
+// NewLayers returns the layers of a folder, which need not exist, of paths of the
+// store that lies at store on this host; in /nix/store when that is empty.
+func NewLayers(dir, store string) *Layers {
+	if store == "" {
+		store = nixspace.StoreDir
+	}
+	return &Layers{dir: dir, store: store}
+}
 
 // record is the content of <key>.json.
 type record struct {
@@ -118,7 +125,8 @@ func (l *Layers) build(ctx context.Context, k, name string, paths []string, prog
 	sweep(l.dir, k+".json")
 	var roots []erofs.Root
 	for _, p := range paths {
-		roots = append(roots, erofs.Root{Name: strings.TrimPrefix(p, nixspace.StoreDir+"/"), Path: p})
+		name := strings.TrimPrefix(p, nixspace.StoreDir+"/")
+		roots = append(roots, erofs.Root{Name: name, Path: filepath.Join(l.store, name)})
 	}
 	opts := erofs.Options{Progress: throttle(name, progress)}
 	uuid, _ := hex.DecodeString(k[:32])

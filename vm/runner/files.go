@@ -34,6 +34,7 @@ type Host struct {
 	Boot    string   `json:"boot"`             // folder of kernels and initramfs
 	Volumes string   `json:"volumes"`          // the prepared pool of disks
 	Socket  string   `json:"socket"`           // path of the socket that the runner serves; under 104 bytes
+	Store   string   `json:"store,omitempty"`  // where the Nix store lies; /nix/store when empty
 	Kernel  string   `json:"kernel,omitempty"` // folder of the guest kernel; empty to look for one
 	QEMU    string   `json:"qemu,omitempty"`   // the program; empty to look in PATH
 	Accel   string   `json:"accel,omitempty"`  // "auto", "kvm" or "tcg"

@@ -136,7 +136,7 @@ func (r *runner) prepare(ctx context.Context) (*prepared, error) {
 		p.disk, _, err = volume.At(h.Volumes).Create(ctx, m.SessionID, m.DiskMiB)
 		return err
 	})
-	layers := image.NewLayers(h.Layers)
+	layers := image.NewLayers(h.Layers, h.Store)
 	for i, l := range m.Layers {
 		g.Go(func() (err error) {
 			p.layers[i], err = layers.Ensure(ctx, l, r.progress)

@@ -83,7 +83,7 @@ var (
 //
 // With dir [ProbeKVM], it only tries KVM and prints what it found.
 func Main(ctx context.Context, dir string, log *slog.Logger) error {
-	if dir == ProbeKVM {
+	if filepath.Base(dir) == ProbeKVM {
 		return qemu.ProbeMain()
 	}
 	dir, err := filepath.Abs(dir)
