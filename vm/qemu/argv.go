@@ -95,7 +95,8 @@ func driveArguments(i int, d vm.Drive, readOnly bool, fd int) []string {
 // above it.
 func fdPath(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
 
-// kernelParameters is the guest kernel's command line.
+// kernelParameters is the guest kernel's command line. It must hold no word that
+// the kernel does not know: those become arguments of the agent.
 func kernelParameters(spec vm.Spec, accel string, c clock) string {
 	p := []string{
 		"console=ttyS0", "quiet", "loglevel=4", "8250.nr_uarts=1",
@@ -107,7 +108,7 @@ func kernelParameters(spec vm.Spec, accel string, c clock) string {
 		"mitigations=off", "audit=0", "apparmor=0", "selinux=0",
 		// Nothing here tests or waits for hardware.
 		"cryptomgr.notests", "random.trust_cpu=on", "random.trust_bootloader=on",
-		"rcupdate.rcu_expedited=1", "no_timer_check", "nokaslr",
+		"rcupdate.rcu_expedited=1", "no_timer_check",
 	}
 	if accel == "tcg" {
 		// A microvm with ACPI has no timer against which a kernel could calibrate
