@@ -3,14 +3,20 @@ package main
 import (
 	"context"
 
-	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/internal/telemetry"
+	"github.com/nixspace/nixspace/vm/runner"
 )
 
 type runnerCmd struct {
-	Dir string `arg:"" type:"path" help:"The session's directory."`
+	// No path type: it is not always a path; see [runner.Main].
+	Dir string `arg:"" help:"The session's directory."`
 }
 
-// Run reports that the verb is not part of this build.
-func (*runnerCmd) Run(context.Context, *globals, streams) error {
-	return nixspace.Errorf(nixspace.KindUnavailable, "not_built", "this build of nixspace has no %q", "runner")
+// Run runs the session's machine until it ends.
+func (c *runnerCmd) Run(ctx context.Context, std streams) error {
+	log, err := telemetry.NewLogger(std.Err, "json", "info")
+	if err != nil {
+		return err
+	}
+	return runner.Main(ctx, c.Dir, log)
 }

@@ -2,13 +2,153 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
 
-	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/cmd/nixspace/client"
+	"github.com/nixspace/nixspace/cmd/nixspace/server"
+	"github.com/nixspace/nixspace/cmd/nixspace/term"
+	"github.com/nixspace/nixspace/internal/telemetry"
 )
 
-type upCmd struct{}
-
-// Run reports that the verb is not part of this build.
-func (*upCmd) Run(context.Context, *globals, streams) error {
-	return nixspace.Errorf(nixspace.KindUnavailable, "not_built", "this build of nixspace has no %q", "up")
+type upCmd struct {
+	Listen      string   `name:"listen" env:"NIXSPACE_LISTEN" default:"127.0.0.1:7070" placeholder:"HOST:PORT" help:"Where to listen (${default}). Port 0 takes any that is free."`
+	Hosts       []string `name:"host" env:"NIXSPACE_HOSTS" placeholder:"NAME" help:"A further name under which the server may be asked, besides localhost. It protects from web pages that make a name of their own point here."`
+	DatabaseURL string   `name:"database-url" env:"NIXSPACE_DATABASE_URL" placeholder:"URL" help:"A PostgreSQL database to use, as postgres://user:password@host/name. Without it a private PostgreSQL runs in the state directory."`
+	PGBin       string   `name:"pg-bin" env:"NIXSPACE_PG_BIN" type:"path" placeholder:"DIR" help:"The directory with the programs of the private PostgreSQL (initdb, postgres). Without it they are looked for in PATH and where distributions put them."`
+	Accel       string   `name:"accel" env:"NIXSPACE_ACCEL" enum:"auto,kvm,tcg" default:"auto" placeholder:"auto|kvm|tcg" help:"How machines are run: with KVM, in software (tcg), or with KVM where it works (${default})."`
+	Mirror      string   `name:"debian-mirror" env:"NIXSPACE_DEBIAN_MIRROR" placeholder:"URL" help:"A Debian mirror to fetch packages from, for machines whose apt names none."`
+	LogFormat   string   `name:"log-format" env:"NIXSPACE_LOG_FORMAT" enum:"text,json" default:"text" placeholder:"text|json" help:"How the log on standard error is written (${default}). With json, steps are log lines too."`
+	LogLevel    string   `name:"log-level" env:"NIXSPACE_LOG_LEVEL" enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"The least grave lines to log: debug, info, warn or error (${default})."`
+	Quickstart  bool     `name:"quickstart" env:"NIXSPACE_QUICKSTART" default:"true" negatable:"" help:"On an empty state directory, make an example project with three environments and run them side by side."`
 }
+
+// foreground is what a new server is used for.
+type foreground struct {
+	Client  *client.Client
+	Display *term.Display // nil with --json or JSON logs
+	Streams streams
+	Running server.Running
+}
+
+// quickStart is called once the server answers, unless --no-quickstart is given;
+// the server runs on meanwhile, and stops when it fails. It is nil where there
+// is none.
+var quickStart func(context.Context, foreground) error
+
+// Run starts the server and runs it until a signal comes. The first signal stops
+// it with care, the second by force, the third at once.
+func (c *upCmd) Run(ctx context.Context, g *globals, std streams) error {
+	var d *term.Display
+	if c.LogFormat == "text" {
+		d = g.display(std)
+	}
+	defer d.Close()
+	log, err := telemetry.NewLogger(d.Through(std.Err), c.LogFormat, c.LogLevel)
+	if err != nil {
+		return err
+	}
+	state, err := g.stateDir()
+	if err != nil {
+		return err
+	}
+	if server.Public(c.Listen) {
+		log.Warn("the server can be reached from other machines, and its address is not encrypted: put a proxy with TLS before it", "listen", c.Listen)
+	}
+	ctx, force, stop := watchSignals(ctx, d, log)
+	defer stop()
+
+	show := &progressShower{d: d, log: log}
+	err = server.Run(ctx, server.Config{
+		State: state, Listen: c.Listen, Hosts: c.Hosts, DatabaseURL: c.DatabaseURL, PGBin: c.PGBin,
+		Version: version, Log: log, Parts: server.Real(server.Settings{Accel: c.Accel, Mirror: c.Mirror}),
+		Report: show.step, Progress: d.Report, Force: force,
+		Ready: func(ctx context.Context, r server.Running) error {
+			if d == nil {
+				log.Info("ready", "url", r.URL, "state", r.State)
+			}
+			d.Printf("\n%s at %s (stop it with Ctrl-C)\n", d.Bold("NixSpace is ready"), r.URL)
+			if quickStart == nil || !c.Quickstart {
+				return nil
+			}
+			cl, err := client.New(r.URL, r.Token)
+			if err != nil {
+				return err
+			}
+			return quickStart(ctx, foreground{cl, d, std, r})
+		},
+	})
+	if err == nil {
+		d.Printf("stopped; nothing is left running")
+	}
+	return err
+}
+
+// watchSignals returns a context that ends with the first signal, and a channel
+// that is closed by the second.
+func watchSignals(ctx context.Context, d *term.Display, log *slog.Logger) (context.Context, <-chan struct{}, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	force := make(chan struct{})
+	signals := make(chan os.Signal, 4)
+	watched := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // nohup ignores it
+		watched = append(watched, syscall.SIGHUP)
+	}
+	signal.Notify(signals, watched...)
+	done := make(chan struct{})
+	go func() {
+		for n := 1; ; n++ {
+			select {
+			case <-done:
+				return
+			case sig := <-signals:
+				log.Debug("signal", "signal", sig.String(), "count", n)
+			}
+			switch n {
+			case 1:
+				cancel()
+				d.Printf("\nstopping the sessions and the server (once more to hurry)")
+			case 2:
+				close(force)
+				d.Printf("ending everything by force (once more to leave it as it is)")
+			default:
+				os.Exit(130)
+			}
+		}
+	}()
+	return ctx, force, func() {
+		signal.Stop(signals)
+		close(done)
+		cancel()
+	}
+}
+
+// progressShower shows the steps of a start and a stop.
+type progressShower struct {
+	d   *term.Display
+	log *slog.Logger
+}
+
+func (p *progressShower) step(s server.Step) {
+	if p.d == nil {
+		if s.Err == nil {
+			p.log.Info(s.Name, "detail", s.Detail, "took", s.Took)
+		}
+		return
+	}
+	switch {
+	case s.Err != nil && !strings.HasPrefix(s.Name, "stop "):
+		p.d.Printf("  ✗ %s", s.Name) // the error itself is reported at the end
+	case s.Err != nil:
+		p.d.Printf("  ✗ %s: %v", s.Name, s.Err)
+	default:
+		p.d.Printf("  ✓ %-16s %-50s %8s", s.Name, s.Detail, took(s.Took))
+	}
+}
+
+func took(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }

@@ -183,7 +183,13 @@ func (d *Dir) locked(f *os.File) error {
 // Close unlocks the directory, and removes what tells of the server.
 func (d *Dir) Close() error {
 	err := removeFile(d.Path("server.json"))
-	// It stays where something is in it: the socket of a machine that runs on.
+	// What is empty goes; what holds the socket of something that runs on stays.
+	entries, _ := os.ReadDir(d.runtime)
+	for _, e := range entries {
+		if e.IsDir() {
+			_ = os.Remove(filepath.Join(d.runtime, e.Name()))
+		}
+	}
 	_ = os.Remove(d.runtime)
 	return errors.Join(err, d.lock.Close())
 }

@@ -320,6 +320,7 @@ func (c *Cluster) supervise(ctx context.Context, p *process) {
 		case <-ctx.Done():
 			p.stop(context.WithoutCancel(ctx))
 			c.setPID(0)
+			_ = os.Remove(c.opts.SocketDir) // not when somebody put something there
 			return
 		case <-p.done:
 		}

@@ -1,0 +1,89 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/nix"
+	"github.com/nixspace/nixspace/nix/catalog"
+	"github.com/nixspace/nixspace/state/workspace"
+	"github.com/nixspace/nixspace/vm/fleet"
+)
+
+// Settings of the real parts.
+type Settings struct {
+	Accel  string // "auto", "kvm" or "tcg"
+	Mirror string // address of a Debian mirror, where apt names none
+}
+
+// Real returns the parts of which a server for people is made.
+func Real(set Settings) Parts {
+	return Parts{
+		Packages: set.packages,
+		Machines: set.machines,
+		Workspaces: func(_ context.Context, s Site) (app.Workspaces, error) {
+			return workspace.Open(s.Dir.Path("workspaces"), workspace.Limits{})
+		},
+	}
+}
+
+// packages are the catalog, with a Nix behind it.
+type packages struct {
+	*catalog.Catalog
+	engine *nix.Engine
+	offers int
+}
+
+// Describe says what there is, in a few words.
+func (p packages) Describe() string {
+	daemon := ""
+	if !p.engine.OwnDaemon() {
+		daemon = " of this machine"
+	}
+	return fmt.Sprintf("Nix %s%s, %d packages", p.engine.Version(), daemon, p.offers)
+}
+
+// Ping checks that the Nix daemon answers.
+func (p packages) Ping(ctx context.Context) error {
+	if _, err := p.engine.Store().Info(ctx); err != nil {
+		return nixspace.Errorf(nixspace.KindUnavailable, "nix_daemon", "the Nix daemon does not answer: %w", err)
+	}
+	return nil
+}
+
+// packages opens the catalog and evaluates it, so that no request waits for that.
+func (set Settings) packages(ctx context.Context, s Site) (_ app.Packages, _ Stop, err error) {
+	e, err := nix.Open(ctx, nix.Config{StateDir: s.Dir.Path(), RuntimeDir: filepath.Join(s.Dir.Runtime(), "nix"), Log: s.Log})
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.Close())
+		}
+	}()
+	c, err := catalog.Open(ctx, catalog.Config{Dir: s.Dir.Path("catalog"), Engine: e, Mirror: set.Mirror, Log: s.Log})
+	if err != nil {
+		return nil, nil, err
+	}
+	offers, err := c.Offers(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return packages{c, e, len(offers)}, func(context.Context) error { return e.Close() }, nil
+}
+
+// machines are processes of this host.
+func (set Settings) machines(_ context.Context, s Site) (nixspace.Machines, Stop, error) {
+	f, err := fleet.NewLocal(fleet.Config{
+		StateDir: s.Dir.Path(), RunDir: filepath.Join(s.Dir.Runtime(), "vm"), Log: s.Log, Accel: set.Accel,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return f, func(context.Context) error { return f.Close() }, nil
+}
