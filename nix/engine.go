@@ -139,14 +139,7 @@ func (e *Engine) connect(ctx context.Context) error {
 	if err := e.chooseDaemon(ctx); err != nil {
 		return err
 	}
-	settings := map[string]string{"sandbox": "true", "sandbox-fallback": "false"}
-	if len(e.cfg.Substituters) > 0 {
-		e.log.Debug("substituters", "urls", e.cfg.Substituters)
-		settings["substituters"] = e.settings()["substituters"]
-	}
-	e.client = daemon.NewClient(daemon.Config{Socket: e.socket, Options: daemon.Options{
-		MaxJobs: e.maxJobs(), Cores: e.cfg.Cores, Substitute: len(e.cfg.Substituters) > 0, Settings: settings,
-	}})
+	e.client = e.newClient()
 	ctx, cancel := context.WithTimeoutCause(ctx, 60*time.Second, errors.New("it does not answer"))
 	defer cancel()
 	if e.own != nil {
@@ -164,6 +157,16 @@ func (e *Engine) connect(ctx context.Context) error {
 		e.log.Warn("the nix daemon does not trust this user, so its own settings count", "socket", e.socket)
 	}
 	return nil
+}
+
+func (e *Engine) newClient() *daemon.Client {
+	settings := map[string]string{"sandbox": "true", "sandbox-fallback": "false"}
+	if len(e.cfg.Substituters) > 0 {
+		settings["substituters"] = e.settings()["substituters"]
+	}
+	return daemon.NewClient(daemon.Config{Socket: e.socket, Options: daemon.Options{
+		MaxJobs: e.maxJobs(), Cores: e.cfg.Cores, Substitute: len(e.cfg.Substituters) > 0, Settings: settings,
+	}})
 }
 
 // chooseDaemon finds a daemon, or starts one.

@@ -72,12 +72,34 @@ func (e *Engine) addDerivation(ctx context.Context, drv *derivation.Derivation) 
 	}
 	got, err := e.client.AddText(ctx, name+".drv", []byte(text.String()), refs)
 	if err != nil {
+		if gone := e.firstInvalid(ctx, refs); gone != "" {
+			return Derivation{}, notInstantiated(gone)
+		}
 		return Derivation{}, fmt.Errorf("add the derivation of %s to the store: %w", name, e.explain(err))
 	}
 	if got != want {
 		return Derivation{}, fmt.Errorf("add the derivation of %s to the store: it is at %s, not at %s", name, got, want)
 	}
 	return Derivation{DrvPath: got, OutPath: drv.Outputs["out"].Path}, nil
+}
+
+// firstInvalid returns one of the paths that the store does not have, or nothing.
+func (e *Engine) firstInvalid(ctx context.Context, paths []string) string {
+	valid, err := e.client.ValidPaths(ctx, paths)
+	if err != nil {
+		return ""
+	}
+	for _, p := range paths {
+		if _, ok := slices.BinarySearch(valid, p); !ok {
+			return p
+		}
+	}
+	return ""
+}
+
+func notInstantiated(path string) error {
+	return nixspace.Errorf(nixspace.KindNotFound, "package_not_instantiated", "%s is not in the Nix store", path).
+		WithHint("it may have been collected as garbage: evaluate the package source again")
 }
 
 // derivations computes the paths of derivations. It remembers what it has read:
@@ -212,9 +234,7 @@ func readDerivation(path string) (*derivation.Derivation, error) {
 	}
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nixspace.Errorf(nixspace.KindNotFound, "package_not_instantiated",
-			"%s is not in the Nix store", path).
-			WithHint("it may have been collected as garbage: evaluate the package source again")
+		return nil, notInstantiated(path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read a derivation: %w", err)

@@ -6,3 +6,13 @@ func (e *Engine) DaemonPID() int {
 	defer e.own.mu.Unlock()
 	return e.own.pid
 }
+
+// ForgetPaths empties the cache of path infos.
+func (e *Engine) ForgetPaths() { e.paths = newPathCache() }
+
+// Reconnect closes the connections to the daemon, and with them their temporary
+// roots.
+func (e *Engine) Reconnect() {
+	_ = e.client.Close()
+	e.client = e.newClient()
+}

@@ -104,7 +104,7 @@ func (c *conn) frames(src io.Reader) (e *Error, readErr error) {
 				break // Flush below returns it again
 			}
 		}
-		if err == io.EOF {
+		if err == io.EOF { //nolint:errorlint // an end that somebody wrapped is a failure
 			break
 		}
 		if err != nil {

@@ -130,7 +130,7 @@ func (c *conn) handshake() *Error {
 	}
 	theirs := c.r.u64()
 	if c.r.err != nil {
-		return nil
+		return nil //nolint:nilerr // c.r keeps the error
 	}
 	major, minor := theirs>>8&0xff, int(theirs&0xff)
 	if major != protocolMajor || minor < protocolMin {

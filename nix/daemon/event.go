@@ -164,7 +164,7 @@ func (r *reader) daemonError() *Error {
 		e.Traces = append(e.Traces, Plain(r.str()))
 	}
 	if r.err != nil {
-		return nil
+		return nil //nolint:nilerr // r keeps the error
 	}
 	return e
 }

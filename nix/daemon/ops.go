@@ -251,8 +251,10 @@ func (c *Client) Missing(ctx context.Context, targets []string) (Missing, error)
 			k.w.u64(opQueryMissing)
 			k.w.strs(targets)
 		}, nil, func() {
-			m = Missing{Build: k.r.strs(), Substitute: k.r.strs(), Unknown: k.r.strs(),
-				DownloadSize: int64(k.r.u64()), NarSize: int64(k.r.u64())}
+			m = Missing{
+				Build: k.r.strs(), Substitute: k.r.strs(), Unknown: k.r.strs(),
+				DownloadSize: int64(k.r.u64()), NarSize: int64(k.r.u64()),
+			}
 		})
 	})
 	return m, err

@@ -15,7 +15,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -24,9 +23,10 @@ import (
 )
 
 const (
-	insideVar = "NIXSPACE_NIXTEST_INSIDE"
-	newestVar = "NIXSPACE_NEW_NIX" // a directory that scripts/newest-nix made
-	whichVar  = "NIXSPACE_NIXTEST_NEWEST"
+	insideVar  = "NIXSPACE_NIXTEST_INSIDE"
+	enteredVar = "NIXSPACE_NIXTEST_ENTERED"
+	newestVar  = "NIXSPACE_NEW_NIX" // a directory that scripts/newest-nix made
+	whichVar   = "NIXSPACE_NIXTEST_NEWEST"
 	// Patience is how long a test waits for something that must happen, on a
 	// machine that may be busy with much else.
 	Patience = 2 * time.Minute
@@ -45,8 +45,8 @@ build-users-group =
 // TestMain, which then does nothing else but pass its result to os.Exit.
 func Main(m *testing.M) int {
 	if dir := os.Getenv(insideVar); dir != "" {
-		// The processes that fuzzing starts are inside already.
-		if slices.Contains(os.Args[1:], "-test.fuzzworker") {
+		// Processes that a test starts, or fuzzing, are in the namespace already.
+		if os.Getenv(enteredVar) != "" {
 			return m.Run()
 		}
 		if err := enter(dir); err != nil {
@@ -182,7 +182,7 @@ func enter(dir string) error {
 		return fmt.Errorf("mount a store of our own at /nix (which must exist): %w", err)
 	}
 	for k, v := range map[string]string{
-		"HOME": filepath.Join(dir, "home"), "NIX_CONFIG": config(), "NIX_CONF_DIR": filepath.Join(dir, "none"),
+		enteredVar: "1", "HOME": filepath.Join(dir, "home"), "NIX_CONFIG": config(), "NIX_CONF_DIR": filepath.Join(dir, "none"),
 		"NIX_USER_CONF_FILES": "", "NIX_REMOTE": "", "NIX_PATH": "", "NIX_DAEMON_SOCKET_PATH": "",
 		"XDG_CACHE_HOME": "", "XDG_CONFIG_HOME": "",
 	} {
@@ -258,7 +258,7 @@ func StartDaemon(t testing.TB, more ...string) string {
 	})
 	deadline := time.Now().Add(Patience)
 	for {
-		c, err := net.Dial("unix", socket)
+		c, err := new(net.Dialer).DialContext(ctx, "unix", socket)
 		if err == nil {
 			_ = c.Close()
 			return socket
