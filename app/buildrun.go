@@ -55,7 +55,7 @@ func (a *App) RunBuild(ctx context.Context, id nixspace.ID) error {
 	if err := log.close(record); err != nil {
 		a.log.Warn("cannot store a build's log", "build", id, "error", err)
 	}
-	if work.Err() != nil {
+	if buildErr != nil && work.Err() != nil {
 		if errors.Is(context.Cause(work), errSuperseded) {
 			return nil // CancelBuild recorded it
 		}
@@ -100,7 +100,7 @@ func (a *App) finishBuild(ctx context.Context, b *nixspace.Build, r *nixspace.Re
 func (a *App) explain(doing string, err error) (text, code string) {
 	var known *nixspace.Error
 	if errors.As(err, &known) {
-		return known.Error(), known.Code
+		return cleanText(known.Error()), known.Code
 	}
 	a.log.Error(doing, "error", err)
 	return "NixSpace made a mistake; its log says more", "internal"
@@ -130,10 +130,10 @@ func (a *App) realise(ctx context.Context, tx Tx, b *nixspace.Build, log *buildL
 		a.progress.publish(b.ID, p)
 	})
 	drvPath, _, err := a.cfg.Packages.Instantiate(ctx, derivationName(env.Project), attrs)
-	if err != nil {
+	if err != nil && !notFound(err) {
 		return nil, err
 	}
-	if drvPath == v.DrvPath {
+	if err == nil && drvPath == v.DrvPath {
 		if err := a.cfg.Packages.Realise(ctx, v.DrvPath, attrs, rootName(v), report); err != nil {
 			return nil, err
 		}

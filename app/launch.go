@@ -51,6 +51,10 @@ func (a *App) bring(ctx context.Context, s *nixspace.Session) {
 		})
 		if err == nil {
 			a.progress.poke(s.ID)
+			// It may have ended just now, while its reports were left to us.
+			if m := a.machines.get(s.ID); m != nil && m.Generation == s.Generation && hasEnded(m.Status) {
+				a.applyEnd(record, *m)
+			}
 			return
 		}
 	}

@@ -113,8 +113,7 @@ func (a *App) sweep(ctx context.Context, now time.Time) error {
 			change.Reason, change.ReasonCode = "it took too long to stop", "stop_timeout"
 		default:
 			m := a.machines.get(s.ID)
-			if m != nil && m.Generation == s.Generation && a.starting.get(s.ID) == nil &&
-				(m.Status == nixspace.SessionStopped || m.Status == nixspace.SessionFailed) {
+			if m != nil && m.Generation == s.Generation && a.starting.get(s.ID) == nil && hasEnded(m.Status) {
 				a.applyEnd(ctx, *m)
 			}
 			continue

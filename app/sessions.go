@@ -239,6 +239,7 @@ func (a *App) settleEnd(ctx context.Context, s *nixspace.Session, c nixspace.Ses
 	}
 	a.machines.forget(s.ID)
 	c.ID, c.Generation = s.ID, s.Generation
+	c.Reason, c.ReasonCode = cleanText(c.Reason), cleanText(c.ReasonCode)
 	record, cancel := context.WithTimeout(ctx, recordLimit)
 	defer cancel()
 	if _, err := a.step(record, c); err != nil && !isCode(err, "session_moved") && !notFound(err) {

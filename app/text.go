@@ -30,6 +30,15 @@ func checkText(what, s string, limit int) error {
 	return nil
 }
 
+// cleanText makes text that came from elsewhere (a runner, a builder) such that
+// PostgreSQL can keep it.
+func cleanText(s string) string {
+	if len(s) > maxMessage {
+		s = s[:maxMessage] + "…"
+	}
+	return strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", ""), "\uFFFD")
+}
+
 // nearest returns the names that a person may have meant, best first.
 func nearest(want string, names []string) []string {
 	type scored struct {

@@ -108,12 +108,21 @@ func newMachineTable() *machineTable {
 	return &machineTable{status: map[nixspace.ID]nixspace.MachineStatus{}, touched: map[nixspace.ID]time.Time{}}
 }
 
+// put keeps a report unless it is of an older generation, or of a machine that is
+// known to have ended.
 func (t *machineTable) put(s nixspace.MachineStatus) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if s.Generation >= t.status[s.SessionID].Generation {
-		t.status[s.SessionID] = s
+	last := t.status[s.SessionID]
+	if s.Generation < last.Generation || s.Generation == last.Generation && hasEnded(last.Status) && !hasEnded(s.Status) {
+		return
 	}
+	t.status[s.SessionID] = s
+}
+
+// hasEnded reports whether nothing follows a state by itself.
+func hasEnded(s nixspace.SessionStatus) bool {
+	return s == nixspace.SessionStopped || s == nixspace.SessionFailed
 }
 
 func (t *machineTable) get(id nixspace.ID) *nixspace.MachineStatus {
