@@ -48,6 +48,7 @@ type commands struct {
 	Stop  stopCmd  `cmd:"" group:"sessions" help:"Stop sessions."`
 	Rm    rmCmd    `cmd:"" group:"sessions" help:"Delete sessions with their disks."`
 
+	Catalog    catalogCmd    `cmd:"" group:"other" help:"List, search, fetch and update packages."`
 	Completion completionCmd `cmd:"" group:"other" help:"Print a script that completes this command line in a shell."`
 	Version    versionCmd    `cmd:"" group:"other" help:"Print the version."`
 }

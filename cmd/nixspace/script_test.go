@@ -23,6 +23,7 @@ import (
 	"github.com/nixspace/nixspace/api/web"
 	"github.com/nixspace/nixspace/app"
 	"github.com/nixspace/nixspace/app/apptest"
+	"github.com/nixspace/nixspace/internal/statedir"
 	"github.com/nixspace/nixspace/jobs"
 	"github.com/nixspace/nixspace/state/postgres"
 	"github.com/nixspace/nixspace/state/postgres/postgrestest"
@@ -42,9 +43,6 @@ func TestScript(t *testing.T) {
 		Dir: "../../test/script",
 		Setup: func(e *testscript.Env) error {
 			state := filepath.Join(e.WorkDir, ".state")
-			if err := os.Mkdir(state, 0o700); err != nil {
-				return err
-			}
 			s, err := startServer(t, state)
 			if err != nil {
 				return err
@@ -94,7 +92,7 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 
 // testServer is a server in this process.
 type testServer struct {
-	file     serverFile
+	file     statedir.Server
 	packages *apptest.Packages
 	machines *apptest.Machines
 	stop     func()
@@ -102,6 +100,10 @@ type testServer struct {
 
 func startServer(t *testing.T, state string) (*testServer, error) {
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	dir, err := statedir.Open(state)
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	db, err := postgres.Open(ctx, postgrestest.URL(t, postgres.Migrate, jobs.Migrate), log)
 	if err != nil {
@@ -155,7 +157,7 @@ func startServer(t *testing.T, state string) (*testServer, error) {
 			t.Errorf("serve: %v", err)
 		}
 	})
-	s.file = serverFile{URL: "http://" + ln.Addr().String(), Token: token, PID: os.Getpid()}
+	s.file = statedir.Server{URL: "http://" + ln.Addr().String(), Token: token, PID: os.Getpid()}
 	s.stop = sync.OnceFunc(func() {
 		stop, done := context.WithTimeout(context.Background(), time.Minute)
 		defer done()
@@ -165,8 +167,11 @@ func startServer(t *testing.T, state string) (*testServer, error) {
 		cancel()
 		running.Wait()
 		db.Close()
+		if err := dir.Close(); err != nil {
+			t.Errorf("close the state directory: %v", err)
+		}
 	})
-	return s, s.file.write(state)
+	return s, dir.Announce(s.file)
 }
 
 // hostMachines are stand-ins whose commands run on this host, each machine in a

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"github.com/nixspace/nixspace/cmd/nixspace/client"
+	"github.com/nixspace/nixspace/internal/statedir"
+)
+
+// connect returns a client of the server that the flags name, or else of the
+// one that left its address in the state directory.
+func (g *globals) connect() (*client.Client, error) {
+	address, token := g.URL, g.Token
+	dir, err := g.stateDir()
+	if err != nil && address == "" {
+		return nil, err
+	}
+	if address == "" {
+		s, err := statedir.FindServer(dir)
+		if err != nil {
+			return nil, err
+		}
+		address = s.URL
+		if token == "" {
+			token = s.Token
+		}
+	} else if token == "" && err == nil {
+		// The token of the local server, but only for the local server.
+		if s, err := statedir.FindServer(dir); err == nil && s.URL == address {
+			token = s.Token
+		}
+	}
+	return client.New(address, token)
+}
