@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+
+import { createShopServer } from '../src/http.js';
+import { Shop } from '../src/shop.js';
+import { temporarySchema } from './database.js';
+
+let db;
+let server;
+let logged = [];
+before(async () => {
+  db = await temporarySchema({ max: 2 });
+  server = createShopServer(new Shop(db.pool), { log: (err) => logged.push(err) });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+});
+after(async () => {
+  server.close();
+  server.closeAllConnections?.();
+  await db.drop();
+});
+
+async function call(method, path, body) {
+  const response = await fetch(`http://127.0.0.1:${server.address().port}${path}`, {
+    method,
+    body: body === undefined || typeof body === 'string' ? body : JSON.stringify(body),
+  });
+  const text = await response.text();
+  const json = response.headers.get('content-type')?.startsWith('application/json');
+  return { status: response.status, headers: response.headers, body: json ? JSON.parse(text) : text };
+}
+
+test('from the products to the order', async () => {
+  const products = await call('GET', '/api/products?search=tea');
+  assert.equal(products.status, 200);
+  assert.ok(products.body.length > 2);
+
+  const cart = await call('POST', '/api/carts');
+  assert.equal(cart.status, 201);
+  const path = `/api/carts/${cart.body.id}`;
+  await call('PUT', `${path}/items/teapot`, { quantity: 2 });
+  assert.equal((await call('GET', path)).body.totalCents, 5700);
+
+  const order = await call('POST', `${path}/checkout`, { email: 'a@example.com' });
+  assert.equal(order.status, 200);
+  assert.deepEqual((await call('GET', `/api/orders/${order.body.id}`)).body, order.body);
+  assert.equal((await call('GET', '/api/products/teapot')).body.stock, 10);
+});
+
+test('errors', async () => {
+  const { body: cart } = await call('POST', '/api/carts');
+  for (const [method, path, body, status, code] of [
+    ['GET', '/nothing', undefined, 404, 'not_found'],
+    ['GET', '/api/products/%', undefined, 400, 'path_invalid'],
+    ['GET', '/api/products/spoon', undefined, 404, 'product_unknown'],
+    ['DELETE', '/api/carts', undefined, 405, 'method_not_allowed'],
+    ['POST', '/', undefined, 405, 'method_not_allowed'],
+    ['PUT', `/api/carts/${cart.id}/items/cup`, '{', 400, 'json_invalid'],
+    ['PUT', `/api/carts/${cart.id}/items/cup`, '[]', 400, 'json_invalid'],
+    ['PUT', `/api/carts/${cart.id}/items/cup`, {}, 400, 'quantity_invalid'],
+    ['PUT', `/api/carts/${cart.id}/items/cup`, 'x'.repeat(70_000), 413, 'body_too_large'],
+    ['POST', `/api/carts/${cart.id}/checkout`, { email: 'a@example.com' }, 409, 'cart_empty'],
+  ]) {
+    const response = await call(method, path, body);
+    assert.deepEqual([response.status, response.body.error.code], [status, code], `${method} ${path}`);
+  }
+  assert.deepEqual(logged, []);
+});
+
+test('health, and its loss', async () => {
+  const { status, body } = await call('GET', '/healthz');
+  assert.equal(status, 200);
+  assert.match(body.postgresql, /^\d+/);
+
+  const broken = createShopServer({ products: async () => { throw new Error('secret'); } }, { log: (err) => logged.push(err) });
+  await new Promise((resolve) => broken.listen(0, '127.0.0.1', resolve));
+  const response = await fetch(`http://127.0.0.1:${broken.address().port}/api/products`);
+  assert.equal(response.status, 500);
+  assert.doesNotMatch(await response.text(), /secret/);
+  assert.equal(logged.pop().message, 'secret');
+  broken.close();
+  broken.closeAllConnections?.();
+});
+
+test('the page', async () => {
+  const page = await call('GET', '/');
+  assert.equal(page.status, 200);
+  assert.match(page.body, /<title>Tea shop<\/title>/);
+  assert.match(page.headers.get('content-security-policy'), /self/);
+  for (const path of ['/shop.js', '/shop.css']) assert.equal((await call('GET', path)).status, 200);
+  assert.equal((await call('GET', '/../server.js')).status, 404);
+});
