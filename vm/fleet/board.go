@@ -42,6 +42,14 @@ func (b *board) put(s nixspace.MachineStatus) {
 	}
 }
 
+// ended reports whether the last status of a session is final.
+func (b *board) ended(id nixspace.ID) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s, ok := b.statuses[id]
+	return ok && !s.Status.Live()
+}
+
 func (b *board) forget(id nixspace.ID) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

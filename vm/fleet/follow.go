@@ -88,6 +88,23 @@ func (l *Local) run(id nixspace.ID, f *follower) {
 	close(f.ended)
 }
 
+// settle waits for the runner of a session that has ended already to be gone,
+// which is a matter of moments.
+func (l *Local) settle(ctx context.Context, id nixspace.ID) error {
+	l.mu.Lock()
+	f := l.followers[id]
+	l.mu.Unlock()
+	if f == nil || !l.news.ended(id) {
+		return nil
+	}
+	select {
+	case <-f.ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // bury records the last state of a session whose runner is gone, cleans up what a
 // runner that was killed could not, and gives the lock back.
 func (l *Local) bury(id nixspace.ID, lock *runner.Lock) {
@@ -114,7 +131,8 @@ func (l *Local) clean(ctx context.Context, id nixspace.ID, code, reason string) 
 	if err != nil {
 		return runner.State{}, err
 	}
-	errs := []error{state.VMM.Kill(ctx.Done()), cgroup.Open(string(id)).Remove(ctx)}
+	// Its lock is free, so a runner that still exists is about to exit.
+	errs := []error{state.Runner.Kill(ctx.Done()), state.VMM.Kill(ctx.Done()), cgroup.Open(string(id)).Remove(ctx)}
 	if state.Socket == l.socket(id) {
 		if err := os.Remove(state.Socket); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
@@ -172,6 +190,9 @@ func (l *Local) Reap(ctx context.Context, id nixspace.ID) error {
 func (l *Local) Remove(ctx context.Context, id nixspace.ID) error {
 	if !id.Valid() {
 		return fmt.Errorf("remove session: %q is no session", id)
+	}
+	if err := l.settle(ctx, id); err != nil {
+		return err
 	}
 	dir := l.sessionDir(id)
 	lock, err := runner.TryLock(dir)

@@ -79,6 +79,9 @@ func (l *Local) abort(id nixspace.ID) error {
 // launch starts the runner's process and returns once it serves its socket.
 func (l *Local) launch(ctx context.Context, spec nixspace.MachineSpec, progress nixspace.ProgressFunc) (*follower, error) {
 	id, dir := spec.SessionID, l.sessionDir(spec.SessionID)
+	if err := l.settle(ctx, id); err != nil {
+		return nil, err
+	}
 	l.mu.Lock()
 	if l.starting[id] || l.followers[id] != nil {
 		l.mu.Unlock()
