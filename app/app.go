@@ -52,8 +52,10 @@ func (a *App) now() time.Time { return time.Now().UTC().Truncate(time.Microsecon
 
 // Packages is the package source and the Nix engine behind it.
 type Packages interface {
-	// Offers returns every package of the source, sorted by attribute. The
-	// result is shared: do not change it. It is quick when the index is cached.
+	// Offers returns every package of the source, sorted by attribute: the base
+	// system (manifest.BaseAttr) among them, without which no manifest can be
+	// resolved. The result is shared: do not change it. It is quick when the
+	// index is cached.
 	Offers(ctx context.Context) ([]nixspace.Package, error)
 	// Source returns what a flake must name as its nixpkgs input.
 	Source(ctx context.Context) (nixspace.FlakeSource, error)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/env/flake"
 	"github.com/nixspace/nixspace/env/manifest"
 )
 
@@ -49,7 +50,7 @@ func (a *App) define(ctx context.Context, slug, text string) (*definition, error
 	if err != nil {
 		return nil, err
 	}
-	if d.flake, d.lock, err = renderFlake(derivationName(slug), source, resolved); err != nil {
+	if d.flake, d.lock, err = flake.Render(derivationName(slug), resolved, source); err != nil {
 		return nil, err
 	}
 	d.drvPath, d.outPath, err = a.cfg.Packages.Instantiate(ctx, derivationName(slug), resolved.Attrs())

@@ -52,6 +52,9 @@ func TestCreateProject(t *testing.T) {
 	if !slices.ContainsFunc(v.Changes, func(c nixspace.Change) bool { return c.Path == "packages.postgresql" && c.Op == nixspace.ChangeAdd }) {
 		t.Errorf("changes: got %v", v.Changes)
 	}
+	if !strings.Contains(v.FlakeContent, "postgresql_15") || !strings.Contains(v.FlakeLock, `"version": 7`) || env.FlakeContent != v.FlakeContent {
+		t.Errorf("flake: got %s\n%s", v.FlakeContent, v.FlakeLock)
+	}
 	r, err := h.Realisation(h.ctx, "shop")
 	if err != nil {
 		t.Fatal(err)

@@ -25,7 +25,3 @@ func machineNeeds(v *nixspace.Version, c manifest.Canonical) (needs, error) {
 	n.services, n.env = service.Plan(m)
 	return n, nil
 }
-
-func renderFlake(string, nixspace.FlakeSource, *manifest.Resolved) (string, string, error) {
-	return "{ }", "{}", nil
-}
