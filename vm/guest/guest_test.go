@@ -26,7 +26,12 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if program.dir != "" {
+			_ = os.RemoveAll(program.dir)
+		}
+		os.Exit(code)
+	}))
 }
 
 func echo() error {
@@ -58,7 +63,16 @@ func echoCommand(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	script := filepath.Join(t.TempDir(), "echo")
+	dir := openTempDir(t) // another user may not reach where the test program lies
+	program, err := os.ReadFile(self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	self = filepath.Join(dir, "program")
+	if err := os.WriteFile(self, program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	script := filepath.Join(dir, "echo")
 	if err := os.WriteFile(script, fmt.Appendf(nil, "#!/bin/sh\n%s=1 exec '%s' \"$@\"\n", echoVariable, self), 0o755); err != nil {
 		t.Fatal(err)
 	}

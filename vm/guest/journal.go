@@ -154,8 +154,8 @@ func (l *logbook) Write(p []byte) (int, error) {
 // its size, so that a byte is moved once on average.
 func (l *logbook) append(p []byte) {
 	l.end += int64(len(p))
-	if len(p) > journalMemory {
-		p = p[len(p)-journalMemory:]
+	if len(p) >= journalMemory {
+		l.buf, p = l.buf[:0], p[len(p)-journalMemory:]
 	}
 	if len(l.buf)+len(p) > 2*journalMemory {
 		keep := l.buf[len(l.buf)-(journalMemory-len(p)):]

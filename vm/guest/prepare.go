@@ -68,7 +68,7 @@ func (m *machine) prepare(r wire.PrepareRequest) error {
 
 // prompt is what interactive shells begin with.
 const prompt = `case $- in *i*) PS1='\u@\h:\w\$ ' ;; esac
-[ -z "$BASH_VERSION" ] || shopt -s checkwinsize 2>/dev/null
+[ -z "${BASH_VERSION:-}" ] || shopt -s checkwinsize 2>/dev/null
 `
 
 // profile returns the profile of login shells: the environment that every process

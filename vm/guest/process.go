@@ -28,6 +28,13 @@ func NewProcess(cfg Config) (*Agent, error) {
 			return nil, err
 		}
 	}
+	if cfg.Become {
+		for _, dir := range []string{"/workspace", "/home/dev", "/data"} {
+			if err := devDir(cfg.Root + dir); err != nil {
+				return nil, err
+			}
+		}
+	}
 	if cfg.ReapAll {
 		// So that what a command leaves behind is this process's to reap.
 		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {

@@ -153,7 +153,7 @@ tree/sub/file 644 content`, len(big))
 			if diff := cmp.Diff(want, listing(t, r)); diff != "" {
 				t.Error(diff)
 			}
-			if g.OwnSystem {
+			if g.Dev {
 				if got := g.sh(t, `stat -c %u:%g "$1/deep/er/file" "$1/sub"`, dir); got != "1000:1000\n1000:1000" {
 					t.Errorf("the files belong to %q", got)
 				}
@@ -196,6 +196,17 @@ tree/sub/file 644 content`, len(big))
 				t.Errorf("%q", got)
 			}
 		})
+	})
+
+	t.Run("only where dev may write", func(t *testing.T) {
+		if !g.Dev {
+			t.Log("the user's permissions were NOT tested: the agent keeps its own")
+			return
+		}
+		for _, dir := range []string{"/etc", "/etc/new", "/"} {
+			_, err := g.Put(patient(t), wire.PutRequest{Dir: dir}, bytes.NewReader(archive(t, member{name: "wiretest", content: "evil"})))
+			wantCode(t, dir, err, "file_forbidden")
+		}
 	})
 
 	t.Run("a broken archive is an error", func(t *testing.T) {

@@ -28,9 +28,9 @@ type Guest struct {
 	// Echo is a command that listens on a TCP port of 127.0.0.1, prints the port's
 	// number and a line feed, and sends back what each connection sends, up to its
 	// end. Where it is nil, connections are only tried where nothing listens.
-	Echo []string
-	// OwnSystem says that the guest's users and clock are its own.
-	OwnSystem bool
+	Echo  []string
+	Dev   bool // programs run as the user dev, 1000:1000
+	Clock bool // the guest's clock is its own, and may be set
 }
 
 // Run runs the suite. It asks start for a new guest for each group of tests; the
