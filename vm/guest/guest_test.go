@@ -83,6 +83,7 @@ func echoCommand(t *testing.T) []string {
 // so that the race detector and the leak check see all of it.
 func TestAgentInProcess(t *testing.T) {
 	wiretest.Run(t, func(t *testing.T) wiretest.Guest {
+		t.Parallel()
 		root := t.TempDir()
 		a, err := guest.NewProcess(guest.Config{Root: root})
 		if err != nil {

@@ -56,7 +56,8 @@ func powerOff(log *slog.Logger) {
 // mountEarly mounts what every program expects, the agent first of all.
 func mountEarly() error {
 	const safe = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
-	var errs []error
+	// The kernel makes the first root directory as one of memory, for everybody.
+	errs := []error{os.Chmod("/", 0o755)}
 	for _, m := range []struct {
 		kind, target string
 		flags        uintptr

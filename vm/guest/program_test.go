@@ -47,6 +47,7 @@ func TestAgentProgram(t *testing.T) {
 		t.Log("the user dev was NOT tested: only root may become somebody else")
 	}
 	wiretest.Run(t, func(t *testing.T) wiretest.Guest {
+		t.Parallel()
 		root := openTempDir(t)
 		socket := filepath.Join(root, "s")
 		args := []string{"--unix", socket, "--root", root}

@@ -34,7 +34,7 @@ type Guest struct {
 }
 
 // Run runs the suite. It asks start for a new guest for each group of tests; the
-// guest ends with the test that it was started for. Programs that it uses in the
+// guest ends with the test that it was started for, and start may call t.Parallel. Programs that it uses in the
 // guest: sh, and those of coreutils.
 func Run(t *testing.T, start func(t *testing.T) Guest) {
 	for _, g := range []struct {
