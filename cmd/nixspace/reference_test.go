@@ -31,9 +31,11 @@ var otherVariables = []struct{ name, help string }{
 	{"NO_COLOR, CI, TERM=dumb", "Each of them turns progress bars and colours off."},
 }
 
-// internal variables pass something between processes of this program, or are for
-// tests and tools of this repository.
-var internal = []string{"NIXSPACE_READY_FD", "NIXSPACE_NIXTEST_INSIDE", "NIXSPACE_NEW_NIX", "NIXSPACE_NIXTEST_NEWEST", "NIXSPACE_TEST_CACHE"}
+// internal variables pass something between processes of this program.
+var internal = []string{"NIXSPACE_READY_FD"}
+
+// forDevelopers are packages of tests and tools of this repository.
+var forDevelopers = regexp.MustCompile(`_test\.go$|(test|tool)/`)
 
 // reference writes the document from the command tree.
 func reference(t *testing.T) string {
@@ -129,7 +131,7 @@ func TestEveryVariableIsDocumented(t *testing.T) {
 	}
 	known := append(variablePattern.FindAllString(string(doc), -1), internal...)
 	for _, name := range strings.Fields(string(out)) {
-		if strings.HasSuffix(name, "_test.go") {
+		if forDevelopers.MatchString(name) {
 			continue
 		}
 		source, err := os.ReadFile(filepath.Join("../..", name))
