@@ -178,6 +178,9 @@ func makeImage(ctx context.Context, path string, size int64) (err error) {
 // mountImage mounts the file system in a file. The loop device goes away by
 // itself when it is unmounted, whoever does that.
 func mountImage(image, dir string) error {
+	if device := loopOf(image); device != "" {
+		return mountDevice(device, image, dir)
+	}
 	backing, err := os.OpenFile(image, os.O_RDWR, 0)
 	if err != nil {
 		return err
@@ -206,15 +209,50 @@ func mountImage(image, dir string) error {
 			continue
 		}
 		if err == nil {
-			err = unix.Mount(device, dir, "xfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_NOATIME, "")
-			if err != nil {
-				err = fmt.Errorf("mount %s: %w", image, err)
-			}
+			err = mountDevice(device, image, dir)
 		}
 		loop.Close() // the mount holds it, or it is freed
 		return err
 	}
 	return errors.New("no loop device stayed free")
+}
+
+func mountDevice(device, image, dir string) error {
+	if err := unix.Mount(device, dir, "xfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_NOATIME, ""); err != nil {
+		return fmt.Errorf("mount %s: %w", image, err)
+	}
+	return nil
+}
+
+// loopOf returns the loop device that shows an image already, or nothing. A
+// process with mounts of its own, a build's sandbox say, keeps the file system
+// alive that it saw when it started, also after it was unmounted here; XFS would
+// then refuse to mount the same one from a second device.
+func loopOf(image string) string {
+	names, _ := filepath.Glob("/sys/block/loop*/loop") // only those that show a file have it
+	for _, name := range names {
+		device := "/dev/" + filepath.Base(filepath.Dir(name))
+		if sameFile(device, image) {
+			return device
+		}
+	}
+	return ""
+}
+
+// sameFile reports whether a loop device shows this very file. Its name would not
+// tell: another file may have had it.
+func sameFile(device, image string) bool {
+	var st unix.Stat_t
+	if unix.Stat(image, &st) != nil {
+		return false
+	}
+	f, err := os.Open(device)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	info, err := unix.IoctlLoopGetStatus64(int(f.Fd()))
+	return err == nil && info.Inode == st.Ino && info.Device == st.Dev
 }
 
 // isMounted reports whether something is mounted at dir.

@@ -218,3 +218,42 @@ func TestPlainPoolSaysSo(t *testing.T) {
 		t.Errorf("log %q, %v", out.String(), err)
 	}
 }
+
+// A process that took the mounts along into a namespace of its own keeps the file
+// system alive; it can be mounted again all the same.
+func TestReopenWhileHeldElsewhere(t *testing.T) {
+	p := openXFS(t, t.TempDir())
+	id := nixspace.NewID()
+	if _, _, err := p.Create(context.Background(), id, 64); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("unshare", "--mount", "--propagation", "private", "sh", "-c", "echo; read _")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = in.Close()
+		_ = cmd.Wait() // read fails at the end of its input
+	}()
+	if _, err := out.Read(make([]byte, 1)); err != nil { // it has its namespace
+		t.Fatal(err)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Open(context.Background(), p.dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := again.Usage(id); err != nil {
+		t.Error(err)
+	}
+}
