@@ -1,10 +1,12 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/app"
@@ -45,6 +47,26 @@ func (p packages) Describe() string {
 		daemon = " of this machine"
 	}
 	return fmt.Sprintf("Nix %s%s, %d packages", p.engine.Version(), daemon, p.offers)
+}
+
+// Offers returns what the catalog offers and, for the use cases, the base system
+// of the guests, which it does not show to people.
+func (p packages) Offers(ctx context.Context) ([]nixspace.Package, error) {
+	offers, err := p.Catalog.Offers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	base, err := p.Base(ctx)
+	if err != nil {
+		return nil, err
+	}
+	valid, err := p.engine.Store().ValidPaths(ctx, []string{base.OutPath})
+	if err != nil {
+		return nil, fmt.Errorf("ask the store for the base system: %w", err)
+	}
+	base.Present = len(valid) == 1
+	i, _ := slices.BinarySearchFunc(offers, base, func(a, b nixspace.Package) int { return cmp.Compare(a.Attr, b.Attr) })
+	return slices.Insert(offers, i, base), nil
 }
 
 // Ping checks that the Nix daemon answers.
