@@ -99,8 +99,10 @@ func (a *App) reconcileSession(ctx context.Context, s *nixspace.Session) bool {
 		a.log.Info("a session's machine is still starting", "session", s.Ref())
 		return true
 	case err == nil && status.Status == nixspace.SessionFailed && status.Generation == s.Generation:
-		a.settleEnd(ctx, s, nixspace.SessionChange{From: from, To: nixspace.SessionFailed,
-			Reason: orElse(status.Reason, "its machine failed"), ReasonCode: orElse(status.ReasonCode, "machine_failed")})
+		a.settleEnd(ctx, s, nixspace.SessionChange{
+			From: from, To: nixspace.SessionFailed,
+			Reason: orElse(status.Reason, "its machine failed"), ReasonCode: orElse(status.ReasonCode, "machine_failed"),
+		})
 		return false
 	case err != nil && !notFound(err):
 		a.log.Warn("a session's machine does not answer", "session", s.Ref(), "error", err)

@@ -12,7 +12,9 @@ import (
 	"github.com/nixspace/nixspace/state/postgres/postgrestest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("os/exec.(*Cmd).Wait")) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("os/exec.(*Cmd).Wait"))
+}
 
 // limit is generous: nothing here is about speed.
 const limit = 2 * time.Minute
