@@ -1,0 +1,129 @@
+//go:build system
+
+package system
+
+import (
+	"encoding/json"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// badInput sends what a user can get wrong to a running server with the quick
+// start's project, and looks at the one error that comes back.
+func badInput(t *testing.T, state string) {
+	folder := func(manifest string) string {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "nixspace.toml"), []byte(manifest), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	for _, c := range []struct {
+		name string
+		args []string
+		code string   // the stable error code
+		says []string // parts of the message or hint
+		exit int
+	}{
+		{"garbage TOML", []string{"create", "bad1", folder("schema = 1\n[packages\nnodejs = 22")}, "manifest_invalid", []string{"nixspace.toml:2:"}, 2},
+		{"an unknown key", []string{"create", "bad2", folder("schema = 1\n[packages]\nnodejs = \"22\"\n[enviroment]\nA = \"b\"\n")}, "manifest_invalid", []string{"enviroment", "env"}, 2},
+		{"an unknown package", []string{"branch", "shop", "bad3", "--add", "postgressql=15"}, "package_unknown", []string{"postgressql", "postgresql"}, 2},
+		{"a version that is not there", []string{"branch", "shop", "bad4", "--set", "postgresql=12"}, "version_unknown", []string{"12", "13.", "18."}, 2},
+		{"an environment that exists", []string{"branch", "shop", "pg13"}, "", []string{"pg13"}, 4},
+		{"an environment that does not", []string{"show", "pg99"}, "", []string{"pg99"}, 3},
+		{"a name that cannot be", []string{"branch", "shop", "Über"}, "name_invalid", nil, 2},
+		{"a session of no number", []string{"exec", "pg13/77", "--", "true"}, "", nil, 125},
+		{"a command that is not there", []string{"exec", "pg13/1", "--", "no-such-program"}, "", nil, 127},
+		{"a folder without a manifest", []string{"create", "bad5", t.TempDir()}, "", []string{"nixspace.toml"}, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := cli(t, state, append([]string{"--json"}, c.args...)...)
+			if r.code != c.exit {
+				t.Errorf("exit code %d, want %d", r.code, c.exit)
+			}
+			if c.code != "" {
+				var e struct {
+					Error struct{ Code, Message, Hint string }
+				}
+				if err := json.Unmarshal([]byte(r.stderr), &e); err != nil {
+					t.Fatalf("the error is no JSON: %v\n%s", err, r.stderr)
+				}
+				if e.Error.Code != c.code {
+					t.Errorf("code %q, want %q", e.Error.Code, c.code)
+				}
+			}
+			for _, part := range c.says {
+				if !strings.Contains(r.stderr, part) {
+					t.Errorf("the error does not say %q: %s", part, r.stderr)
+				}
+			}
+			if strings.Contains(r.stderr, "goroutine") || strings.Contains(r.stderr, ".go:") {
+				t.Errorf("the error shows the program's inside: %s", r.stderr)
+			}
+		})
+	}
+}
+
+// TestUpRefuses starts servers that cannot start.
+func TestUpRefuses(t *testing.T) {
+	refuse := func(t *testing.T, code string, cmd *exec.Cmd) string {
+		t.Helper()
+		out, err := cmd.CombinedOutput()
+		if err == nil {
+			t.Fatalf("it started and ended without an error:\n%s", out)
+		}
+		if !strings.Contains(string(out), "error: ") || strings.Contains(string(out), "goroutine ") {
+			t.Errorf("want one clear error (%s), got:\n%s", code, out)
+		}
+		return string(out)
+	}
+	command := func(state string, args ...string) *exec.Cmd {
+		return exec.Command(binary(t), append([]string{"up", "--no-quickstart", "--state", state}, args...)...)
+	}
+
+	t.Run("a port in use", func(t *testing.T) {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		state := stateDir(t)
+		out := refuse(t, "port_in_use", command(state, "--listen", l.Addr().String()))
+		if !strings.Contains(out, "--listen") {
+			t.Errorf("the error does not say what to do:\n%s", out)
+		}
+		nothingLeft(t, state)
+	})
+	t.Run("a state directory in use", func(t *testing.T) {
+		state := stateDir(t)
+		s := up(t, state, "--no-quickstart")
+		refuse(t, "state_locked", command(state, "--listen", "127.0.0.1:0"))
+		s.interrupt()
+		nothingLeft(t, state)
+	})
+	t.Run("Nix is missing", func(t *testing.T) {
+		state := stateDir(t)
+		cmd := command(state, "--listen", "127.0.0.1:0")
+		path := t.TempDir() // everything but Nix
+		for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+			entries, err := os.ReadDir(dir)
+			if err != nil {
+				continue
+			}
+			for _, e := range entries {
+				if !strings.HasPrefix(e.Name(), "nix") {
+					_ = os.Symlink(filepath.Join(dir, e.Name()), filepath.Join(path, e.Name()))
+				}
+			}
+		}
+		cmd.Env = append(os.Environ(), "PATH="+path)
+		if out := refuse(t, "nix_missing", cmd); !strings.Contains(out, "Nix") {
+			t.Errorf("the error does not name Nix:\n%s", out)
+		}
+		nothingLeft(t, state)
+	})
+}
