@@ -43,12 +43,12 @@ type quickResult struct {
 	TestSecs    float64 `json:"testSeconds"`
 }
 
-// quickStartRun shows what NixSpace is for, as a user would do it by hand: a
+// quickStart shows what NixSpace is for, as a user would do it by hand: a
 // project from a real application, a branch for each of three PostgreSQL
 // versions, and the application's tests in a machine of each, side by side. What
 // exists from an earlier run is used again. Where a person has made projects of
 // their own it does nothing.
-func quickStartRun(ctx context.Context, fg foreground) error {
+func quickStart(ctx context.Context, fg foreground) error {
 	q := quick{api: fg.Client, d: fg.Display}
 	projects, err := q.api.Projects(ctx)
 	if err != nil {

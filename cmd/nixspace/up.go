@@ -36,11 +36,6 @@ type foreground struct {
 	Running server.Running
 }
 
-// quickStart is called once the server answers, unless --no-quickstart is given;
-// the server runs on meanwhile, and stops when it fails. It is nil where there
-// is none.
-var quickStart func(context.Context, foreground) error
-
 // Run starts the server and runs it until a signal comes. The first signal stops
 // it with care, the second by force, the third at once.
 func (c *upCmd) Run(ctx context.Context, g *globals, std streams) error {
@@ -73,7 +68,7 @@ func (c *upCmd) Run(ctx context.Context, g *globals, std streams) error {
 				log.Info("ready", "url", r.URL, "state", r.State)
 			}
 			d.Printf("\n%s at %s (stop it with Ctrl-C)\n", d.Bold("NixSpace is ready"), r.URL)
-			if quickStart == nil || !c.Quickstart {
+			if !c.Quickstart {
 				return nil
 			}
 			cl, err := client.New(r.URL, r.Token)
