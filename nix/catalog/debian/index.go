@@ -188,7 +188,7 @@ func (x *Index) Libraries(roots ...string) []string {
 
 func (p *Package) isLibrary() bool {
 	switch p.Name {
-	case "libc6", "libc-bin", "libc-l10n", "libc-dev-bin":
+	case "libc6", "libc-bin", "libc-l10n", "libc-dev-bin", "libcap2-bin", "libpam-modules-bin", "libpam-runtime":
 		return false
 	}
 	if strings.HasSuffix(p.Name, "-base") || strings.HasSuffix(p.Name, "-common") || strings.HasSuffix(p.Name, "-data") ||

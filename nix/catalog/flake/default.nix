@@ -86,6 +86,16 @@ let
       ln -s ca-bundle.crt $out/etc/ssl/certs/ca-certificates.crt
       rm -rf $out/share
     '';
+    gcc.post = ''
+      # Linker names of the run-time libraries, which are other units.
+      for link in $out/lib/gcc/x86_64-linux-gnu/14/*.so; do
+        [ ! -e $link ] || continue
+        for d in $out $libs; do
+          name=$(basename "$(readlink $link)")
+          [ ! -e $d/lib/$name ] || ln -sf $d/lib/$name $link
+        done
+      done
+    '';
     git.post = ''
       for f in $out/lib/git-core/*; do
         [ -L $f ] || ! cmp -s $f $out/bin/git || ln -sf ../../bin/git $f
@@ -97,10 +107,13 @@ let
       rm -rf $out/etc
     '';
     python313.post = ''
+      rm -f $out/lib/python3.13/sitecustomize.py
       ln -s python3.13 $out/bin/python3
       ln -s python3.13 $out/bin/python
-      sed -i "s|/usr/share/python-wheels|$out/share/python-wheels|g" $(grep -rl /usr/share/python-wheels $out/lib/python3.13 --include=*.py)
-      find $out -name '__pycache__' -prune -exec rm -rf {} +
+      find $out -name __pycache__ -prune -exec rm -rf {} +
+      find $out/lib/python3.13 -name '*.py' -exec grep -l /usr/share/python-wheels {} + | while read -r f; do
+        sed -i "s|/usr/share/python-wheels|$out/share/python-wheels|g" "$f"
+      done
     '';
     vim.post = ''
       rm -rf $out/etc
@@ -121,7 +134,14 @@ let
       "forky.glibc" = raw;
       gcc-libs-bootstrap = raw;
       patchelf-bootstrap = raw;
-      glibc-dev = name: unit: run ./builders/libc-dev.sh (common name unit // { inherit (base) glibc; });
+      glibc-dev = name: unit: 
+        run ./builders/libc-dev.sh (
+          common name unit
+          // {
+            inherit (base) glibc;
+            libs = map (l: base.${l}) unit.libs;
+          }
+        );
     }
     // lib.genAttrs [ "npm_10" "npm_11" ] (_: name: unit: run ./builders/npm.sh (common name unit))
     // lib.genAttrs (lib.family wanted "go") (_: name: unit: run ./builders/go.sh (common name unit))
@@ -171,7 +191,7 @@ let
     gcc = run ./builders/gcc.sh {
       inherit (base.gcc) name;
       package = base.gcc;
-      inherit (base) bash binutils glibc coreutils;
+      inherit (base) bash binutils glibc;
       libc = base.glibc-dev;
       libs = map (l: base.${l}) lock.units.gcc.libs;
     };

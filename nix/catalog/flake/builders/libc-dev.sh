@@ -5,15 +5,21 @@ for s in $srcs; do
 	ar p "$s" data.tar.xz | xz -dc | tar xf - --no-same-permissions
 done
 mkdir -p "$out/lib"
-cp -a usr/include "$out/include"
-cp -a usr/include/x86_64-linux-gnu/. "$out/include/" 
+# Some headers are links to places that a store path does not have.
+cp -RL usr/include "$out/include"
+cp -RL usr/include/x86_64-linux-gnu/. "$out/include/"
 cp -a usr/lib/x86_64-linux-gnu/. "$out/lib/"
 chmod -R u+w "$out"
-rm -rf "$out/lib/pkgconfig"
-# Linker names point to files of the C library itself.
-find "$out/lib" -type l | while read -r link; do
-	[ -e "$link" ] || { name=$(basename "$(readlink "$link")"); [ ! -e "$glibc/lib/$name" ] || ln -sf "$glibc/lib/$name" "$link"; }
-done
-for f in "$out"/lib/*.so; do
-	[ -L "$f" ] || sed -i "s|/usr/lib/x86_64-linux-gnu/\([a-z_]*nonshared\.a\)|$out/lib/\1|g; s|/usr/lib/x86_64-linux-gnu/|$glibc/lib/|g; s|/lib/x86_64-linux-gnu/|$glibc/lib/|g; s|/lib64/|$glibc/lib/|g" "$f"
+rm -rf "$out/include/x86_64-linux-gnu" "$out/lib/pkgconfig" "$out/lib/audit"
+for link in "$out"/lib/*.so; do
+	if [ ! -L "$link" ]; then
+		# A linker script: it names files by absolute paths.
+		sed -i "s|/usr/lib/x86_64-linux-gnu/\([a-z_]*nonshared\.a\)|$out/lib/\1|g; s|/usr/lib/x86_64-linux-gnu/\([a-z0-9.-]*\.a\)|$out/lib/\1|g; s|/\(usr/\)\?lib/x86_64-linux-gnu/|$glibc/lib/|g; s|/lib64/|$glibc/lib/|g" "$link"
+		continue
+	fi
+	name=$(basename "$(readlink "$link")")
+	for d in "$glibc" $libs; do
+		[ ! -e "$d/lib/$name" ] || ln -sf "$d/lib/$name" "$link"
+	done
+	[ -e "$link" ] || rm "$link"
 done

@@ -13,9 +13,7 @@ sed 's/},{/}\n{/g' w/package/native/pg-symlinks.json |
 	done
 
 # These load libraries of languages that the package does not have.
-rm -f "$out"/lib/postgresql/plperl* "$out"/lib/postgresql/plpython* "$out"/lib/postgresql/pltcl*
-find "$out/share" \( -name 'plperl*' -o -name 'bool_plperl*' -o -name 'jsonb_plperl*' -o -name 'hstore_plperl*' -o \
-	-name '*plpython*' -o -name 'pltcl*' \) -exec rm -rf {} +
+find "$out/lib/postgresql" "$out/share" \( -name '*plperl*' -o -name '*plpython*' -o -name 'pltcl*' \) -prune -exec rm -rf {} +
 
 chmod -R a+rX "$out"
 chmod 755 "$out"/bin/*
