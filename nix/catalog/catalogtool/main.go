@@ -127,8 +127,14 @@ func build(ctx context.Context, dir string, attrs []string) error {
 		return err
 	}
 	fetched := time.Now()
-	if err := c.Build(ctx, attrs, show); err != nil {
-		return err
+	var failed []error
+	for _, a := range attrs {
+		if err := c.Build(ctx, []string{a}, show); err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", a, err))
+		}
+	}
+	if len(failed) > 0 {
+		return errors.Join(failed...)
 	}
 	fmt.Fprintf(os.Stderr, "fetched in %.1f s, built and run in %.1f s\n", fetched.Sub(start).Seconds(), time.Since(fetched).Seconds())
 	for _, a := range attrs {

@@ -78,7 +78,7 @@ let
     bash.post = "ln -s bash $out/bin/sh";
     bashInteractive.post = "ln -s bash $out/bin/sh";
     gawk.post = "ln -s gawk $out/bin/awk";
-    which.post = "rm -rf $out/bin/*; cp which.debianutils $out/bin/which";
+    which.post = "rm -rf $out/bin/*; sed '1s|.*|#!${base.bash}/bin/sh|' which.debianutils > $out/bin/which; chmod 755 $out/bin/which";
     cacert.post = ''
       rm -rf $out/bin $out/etc/ca-certificates
       mkdir -p $out/etc/ssl/certs
@@ -188,6 +188,18 @@ let
         export CURL_CA_BUNDLE="''${CURL_CA_BUNDLE:-''${SSL_CERT_FILE:-${caBundle}}}"
       '';
     };
+    file = wrap "file" {
+      programs = "file";
+      environment = ''
+        export MAGIC="''${MAGIC:-${base.libmagic-mgc}/lib/file/magic.mgc}"
+      '';
+    };
+    vim = wrap "vim" {
+      programs = "vim vi vim.basic vimdiff";
+      environment = ''
+        export VIM=${base.vim}/share/vim VIMRUNTIME="$(echo ${base.vim}/share/vim/vim[0-9]*)"
+      '';
+    };
     gcc = run ./builders/gcc.sh {
       inherit (base.gcc) name;
       package = base.gcc;
@@ -281,7 +293,7 @@ let
       args = [ "-eu" ./builders/smoke.sh ];
       script = wanted.packages.${name}.smoke or "true";
       shell = "${base.bash}/bin/bash";
-      inherit (base) glibc;
+      inherit (base) glibc cacert;
       PATH = lib.makeBinPath [ package base.coreutils base.gnugrep base.gnused base.bash ];
       LOCPATH = "${base.glibcLocales}/lib/locale";
       preferLocalBuild = true;
