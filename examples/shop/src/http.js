@@ -61,9 +61,9 @@ async function readBody(req) {
   let size = 0;
   for await (const chunk of req) {
     size += chunk.length;
-    if (size > MAX_BODY) throw new ShopError(413, 'body_too_large', `a request has ${MAX_BODY} bytes at most`);
-    chunks.push(chunk);
+    if (size <= MAX_BODY) chunks.push(chunk); // the rest is read all the same: else the answer would not arrive
   }
+  if (size > MAX_BODY) throw new ShopError(413, 'body_too_large', `a request has ${MAX_BODY} bytes at most`);
   if (size === 0) return {};
   let body;
   try {
@@ -92,7 +92,6 @@ function sendError(res, err, log) {
     log(err);
     err = new ShopError(err.name === 'ConnectionError' ? 503 : 500, 'internal', 'something went wrong; try again later');
   }
-  if (err.status === 413) res.setHeader('Connection', 'close'); // the rest of the body is not read
   send(res, err.status, { error: { code: err.code, message: err.message, ...err.details } });
 }
 

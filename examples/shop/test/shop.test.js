@@ -1,18 +1,12 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 
 import { migrate } from '../src/migrate.js';
 import { Shop } from '../src/shop.js';
-import { temporarySchema } from './database.js';
+import { pool, temporarySchema } from './database.js';
 
 const EMAIL = 'customer@example.com';
-let db;
-let shop;
-before(async () => {
-  db = await temporarySchema();
-  shop = new Shop(db.pool);
-});
-after(() => db.drop());
+const shop = new Shop(pool);
 
 async function cartOf(items) {
   const { id } = await shop.createCart();
@@ -23,13 +17,13 @@ async function cartOf(items) {
 const stockOf = async (sku) => (await shop.product(sku)).stock;
 
 test('migrations run once', async () => {
-  assert.deepEqual(await migrate(db.pool), []);
-  const { rows } = await db.pool.query('select name from migrations order by name');
+  assert.deepEqual(await migrate(pool), []);
+  const { rows } = await pool.query('select name from migrations order by name');
   assert.deepEqual(rows, [{ name: '001_shop.sql' }, { name: '002_products.sql' }]);
 });
 
 test('migrations at the same time', async () => {
-  const fresh = await temporarySchema({ migrated: false });
+  const fresh = await temporarySchema();
   const ran = await Promise.all([migrate(fresh.pool), migrate(fresh.pool)]);
   assert.deepEqual(ran.map((names) => names.length).sort(), [0, 2]);
   await fresh.drop();
@@ -75,7 +69,7 @@ test('check-out', async () => {
   await assert.rejects(shop.setQuantity(id, 'sencha', 1), { code: 'cart_ordered' });
 
   // Later prices do not change it.
-  await db.pool.query("update products set price_cents = 1, name = 'Bancha' where sku = 'sencha'");
+  await pool.query("update products set price_cents = 1, name = 'Bancha' where sku = 'sencha'");
   assert.deepEqual(await shop.order(order.id), order);
 });
 
@@ -95,7 +89,7 @@ test('check-out of what cannot be', async () => {
 });
 
 test('nobody buys what somebody else bought at the same time', async () => {
-  await db.pool.query("update products set stock = 5 where sku in ('kettle', 'darjeeling')");
+  await pool.query("update products set stock = 5 where sku in ('kettle', 'darjeeling')");
   // In both orders, so that careless locking would dead-lock.
   const carts = await Promise.all(
     Array.from({ length: 8 }, (_, i) => cartOf(i % 2 ? { kettle: 1, darjeeling: 1 } : { darjeeling: 1, kettle: 1 })),
