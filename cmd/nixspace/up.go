@@ -24,7 +24,7 @@ type upCmd struct {
 	Accel       string   `name:"accel" env:"NIXSPACE_ACCEL" enum:"auto,kvm,tcg" default:"auto" placeholder:"auto|kvm|tcg" help:"How machines are run: with KVM, in software (tcg), or with KVM where it works (${default})."`
 	Mirror      string   `name:"debian-mirror" env:"NIXSPACE_DEBIAN_MIRROR" placeholder:"URL" help:"A Debian mirror to fetch packages from, for machines whose apt names none."`
 	LogFormat   string   `name:"log-format" env:"NIXSPACE_LOG_FORMAT" enum:"text,json" default:"text" placeholder:"text|json" help:"How the log on standard error is written (${default}). With json, steps are log lines too."`
-	LogLevel    string   `name:"log-level" env:"NIXSPACE_LOG_LEVEL" enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"The least grave lines to log: debug, info, warn or error (${default})."`
+	LogLevel    string   `name:"log-level" env:"NIXSPACE_LOG_LEVEL" enum:",debug,info,warn,error" default:"" placeholder:"LEVEL" help:"The least grave lines to log: debug, info, warn or error (warn on a terminal, which shows the steps themselves, else info)."`
 	Quickstart  bool     `name:"quickstart" env:"NIXSPACE_QUICKSTART" default:"true" negatable:"" help:"On an empty state directory, make an example project with three environments and run them side by side."`
 }
 
@@ -44,7 +44,15 @@ func (c *upCmd) Run(ctx context.Context, g *globals, std streams) error {
 		d = g.display(std)
 	}
 	defer d.Close()
-	log, err := telemetry.NewLogger(d.Through(std.Err), c.LogFormat, c.LogLevel)
+	level := c.LogLevel
+	switch {
+	case level != "":
+	case d.Live():
+		level = "warn"
+	default:
+		level = "info"
+	}
+	log, err := telemetry.NewLogger(d.Through(std.Err), c.LogFormat, level)
 	if err != nil {
 		return err
 	}
