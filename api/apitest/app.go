@@ -54,8 +54,10 @@ func New() *App {
 	}
 	_, _, _, err := a.CreateProject(ctx, app.CreateProject{Slug: "shop", Source: "shop", Workspace: strings.Repeat("ab", 32), Manifest: Manifest})
 	must(err)
-	_, _, _, err = a.Branch(ctx, app.Branch{From: "shop", Name: "pg13", Message: "try the old one",
-		Edits: []app.Edit{{Op: nixspace.ChangeSet, Key: "postgresql", Value: "13"}}})
+	_, _, _, err = a.Branch(ctx, app.Branch{
+		From: "shop", Name: "pg13", Message: "try the old one",
+		Edits: []app.Edit{{Op: nixspace.ChangeSet, Key: "postgresql", Value: "13"}},
+	})
 	must(err)
 	_, err = a.StartSession(ctx, app.StartSession{Ref: "shop"})
 	must(err)
@@ -386,8 +388,10 @@ func (a *App) Branch(ctx context.Context, in app.Branch) (*nixspace.Environment,
 	v := a.version(e.ID, head, packages, changes, in.Message)
 	a.setHead(e, v)
 	b := a.newBuild(v)
-	a.events = append(a.events, nixspace.Event{Seq: int64(len(a.events) + 1), At: v.CreatedAt, Kind: "environment.branched", EnvironmentID: e.ID,
-		ProjectID: e.ProjectID, Actor: Owner.Name, Message: fmt.Sprintf("branched %s", e.Ref()), Data: map[string]any{"from": in.From}})
+	a.events = append(a.events, nixspace.Event{
+		Seq: int64(len(a.events) + 1), At: v.CreatedAt, Kind: "environment.branched", EnvironmentID: e.ID,
+		ProjectID: e.ProjectID, Actor: Owner.Name, Message: fmt.Sprintf("branched %s", e.Ref()), Data: map[string]any{"from": in.From},
+	})
 	return copied(e), copied(v), b, nil
 }
 

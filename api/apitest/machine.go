@@ -70,7 +70,7 @@ func (m *Machine) Exec(_ context.Context, c nixspace.Command) (nixspace.Process,
 		return nil, nixspace.Errorf(nixspace.KindNotFound, "command_not_found", "there is no command %q in the session", c.Argv[0]).
 			WithHint("add the package that has it: nixspace add")
 	}
-	cmd := exec.Command(c.Argv[0], c.Argv[1:]...)
+	cmd := exec.CommandContext(context.Background(), c.Argv[0], c.Argv[1:]...)
 	cmd.Dir = m.Dir
 	cmd.Env = append(os.Environ(), m.Env...)
 	for k, v := range c.Env {

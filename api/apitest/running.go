@@ -82,8 +82,10 @@ func (a *App) Realisation(ctx context.Context, ref string) (*nixspace.Realisatio
 		return nil, notFound("realisation", ref)
 	}
 	out := nixspace.StoreDir + "/" + digest(v.ManifestHash)[:32] + "-shop-env"
-	return &nixspace.Realisation{ManifestHash: v.ManifestHash, DrvPath: out + ".drv", OutPath: out, ClosureDigest: digest(out),
-		ClosureSize: 123456789, Paths: 42, RealisedAt: b.FinishedAt}, nil
+	return &nixspace.Realisation{
+		ManifestHash: v.ManifestHash, DrvPath: out + ".drv", OutPath: out, ClosureDigest: digest(out),
+		ClosureSize: 123456789, Paths: 42, RealisedAt: b.FinishedAt,
+	}, nil
 }
 
 // Build queues a build.

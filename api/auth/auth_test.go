@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -29,7 +30,7 @@ func TestTokenAuthenticate(t *testing.T) {
 		{"no scheme", token, "token_wrong"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			r := httptest.NewRequest("POST", "/graphql", nil)
+			r := httptest.NewRequest(http.MethodPost, "/graphql", nil)
 			if tt.header != "" {
 				r.Header.Set("Authorization", tt.header)
 			}

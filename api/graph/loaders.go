@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/vikstrous/dataloadgen"
@@ -54,7 +55,7 @@ func byKey[K comparable, V any](items []V, key func(*V) K) map[K]*V {
 // load gets one item by way of a loader; nothing there is kind not_found.
 func load[K comparable, V any](ctx context.Context, what string, pick func(*loaders) *dataloadgen.Loader[K, *V], key K) (*V, error) {
 	v, err := pick(ctx.Value(loadersKey{}).(*loaders)).Load(ctx, key)
-	if err == dataloadgen.ErrNotFound || err == nil && v == nil {
+	if errors.Is(err, dataloadgen.ErrNotFound) || err == nil && v == nil {
 		return nil, nixspace.Errorf(nixspace.KindNotFound, what+"_not_found", "the %s is gone", what)
 	}
 	return v, err

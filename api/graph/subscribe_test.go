@@ -37,6 +37,7 @@ type message struct {
 
 func dial(t *testing.T, ctx context.Context, url string) *websocket.Conn {
 	t.Helper()
+	//nolint:bodyclose // the package closes it, or has read it
 	conn, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}})
 	if err != nil {
 		t.Fatal(err)

@@ -207,6 +207,7 @@ func TestExecRefused(t *testing.T) {
 		"/api/v1/sessions/shop%2F9/exec": 404,
 		"/api/v1/sessions/pg13%2F1/exec": 404,
 	} {
+		//nolint:bodyclose // the package closes it, or has read it
 		_, res, err := websocket.Dial(ctx, "ws://"+s.addr+path, &websocket.DialOptions{
 			HTTPClient: s.http, HTTPHeader: http.Header{"Authorization": {"Bearer " + token}}, Subprotocols: []string{web.ExecProtocol},
 		})
@@ -215,6 +216,7 @@ func TestExecRefused(t *testing.T) {
 		}
 	}
 	// Without the subprotocol nothing is run.
+	//nolint:bodyclose // the package closes it, or has read it
 	conn, res, err := websocket.Dial(ctx, "ws://"+s.addr+execPath, &websocket.DialOptions{
 		HTTPClient: s.http, HTTPHeader: http.Header{"Authorization": {"Bearer " + token}},
 	})

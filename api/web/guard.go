@@ -80,7 +80,7 @@ func (h *Handler) recover(w http.ResponseWriter, r *http.Request) {
 	if v == nil {
 		return
 	}
-	if v == http.ErrAbortHandler {
+	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(v) // the server ends the connection without a word
 	}
 	h.cfg.Log.ErrorContext(r.Context(), "panic in a handler", "panic", fmt.Sprint(v), "path", r.URL.Path, "stack", string(debug.Stack()))

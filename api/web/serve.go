@@ -42,6 +42,8 @@ func (h *Handler) Serve(ctx context.Context, ln net.Listener, wrap func(http.Han
 		_ = srv.Close()
 		err = fmt.Errorf("stop HTTP: %w", err)
 	}
-	<-failed
+	if served := <-failed; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
 	return err
 }

@@ -246,7 +246,7 @@ func TestLogs(t *testing.T) {
 	}
 
 	// A followed log arrives line by line, and ends when the server stops.
-	req, err := http.NewRequestWithContext(deadline(t), "GET", "http://"+s.addr+"/api/v1/sessions/shop%2F1/logs?follow=1", nil)
+	req, err := http.NewRequestWithContext(deadline(t), http.MethodGet, "http://"+s.addr+"/api/v1/sessions/shop%2F1/logs?follow=1", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ const exitCodesHelp = `Exit codes: 0 success, 1 internal error, 2 invalid use or
 
 // code returns the exit code for an error.
 func code(err error) int {
-	var c exitCode
+	var c exitError
 	if err == nil {
 		return 0
 	}
@@ -57,7 +57,7 @@ func code(err error) int {
 // the exit code.
 func report(w io.Writer, asJSON bool, err error) int {
 	c := code(err)
-	var plain exitCode
+	var plain exitError
 	if err == nil || errors.As(err, &plain) {
 		return c
 	}

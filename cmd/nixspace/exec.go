@@ -68,7 +68,7 @@ func ended(code int, err error) error {
 		return failedThere(err)
 	}
 	if code != 0 {
-		return exitCode(code)
+		return exitError(code)
 	}
 	return nil
 }

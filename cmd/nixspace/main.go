@@ -91,11 +91,11 @@ type streams struct {
 // after "--" on the command line.
 type commandTaker interface{ setCommand(argv []string) }
 
-// exitCode is an error that ends the program with a code of its own and no
+// exitError is an error that ends the program with a code of its own and no
 // message: the code of a command that ran in a session.
-type exitCode int
+type exitError int
 
-func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
+func (c exitError) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

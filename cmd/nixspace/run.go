@@ -104,7 +104,7 @@ func (c *runCmd) Run(ctx context.Context, g *globals, std streams) error {
 				return nil, so, se, func() { so.Close(); se.Close() }
 			}, std)
 			if r.err != nil && !g.JSON && len(c.Refs) > 1 {
-				var code exitCode
+				var code exitError
 				if !errors.As(r.err, &code) {
 					d.Printf("%-*s │ error: %s", width, ref, r.err)
 				}
@@ -128,7 +128,7 @@ func (c *runCmd) conclude(g *globals, std streams, results []runResult) error {
 		if first == nil {
 			first = r.err
 		}
-		var code exitCode
+		var code exitError
 		if !errors.As(r.err, &code) {
 			r.Error = &failed{nixspace.ErrorKind(r.err), nixspace.ErrorCode(r.err), r.err.Error()}
 		}
@@ -138,12 +138,12 @@ func (c *runCmd) conclude(g *globals, std streams, results []runResult) error {
 			return err
 		}
 	}
-	var code exitCode
+	var code exitError
 	switch {
 	case first == nil, errors.As(first, &code), errors.Is(first, context.Canceled):
 		return first
 	case g.JSON || len(results) > 1:
-		return exitCode(exitFailed) // the error is told already
+		return exitError(exitFailed) // the error is told already
 	}
 	return first
 }

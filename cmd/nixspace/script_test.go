@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -56,8 +58,9 @@ func TestScript(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":      exits,
-			"stopserver": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Value(serverKey{}).(*testServer).stop() },
+			"exits":       exits,
+			"interrupted": interrupted,
+			"stopserver":  func(ts *testscript.TestScript, _ bool, _ []string) { ts.Value(serverKey{}).(*testServer).stop() },
 			"failbuilds": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Value(serverKey{}).(*testServer).packages.Fail(nixspace.Errorf(nixspace.KindBuild, "smoke_failed", "%s", args[0]))
 			},
@@ -88,6 +91,63 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	if got != want {
 		ts.Fatalf("%v: exit code %d, want %d", args[1:], got, want)
 	}
+}
+
+// interrupted runs a program, interrupts it once its output has a text, and
+// checks its exit code: interrupted CODE TEXT PROGRAM ARGUMENTS…
+func interrupted(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	if err != nil || len(args) < 3 {
+		ts.Fatalf("usage: interrupted CODE TEXT PROGRAM [ARGUMENT…]")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, args[2], args[3:]...)
+	cmd.Dir = ts.MkAbs(".")
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "NIXSPACE_STATE"} {
+		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
+	}
+	if cmd.Path, err = lookIn(ts.Getenv("PATH"), args[2]); err != nil {
+		ts.Fatalf("find %s: %v", args[2], err)
+	}
+	cmd.Err = nil
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	pipe, err := cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	var out bytes.Buffer
+	sent := false
+	buf := make([]byte, 4096)
+	for {
+		n, err := pipe.Read(buf)
+		out.Write(buf[:n])
+		if !sent && strings.Contains(out.String(), args[1]) {
+			sent = true
+			ts.Check(cmd.Process.Signal(os.Interrupt))
+		}
+		if err != nil {
+			break
+		}
+	}
+	_ = cmd.Wait()
+	ts.Logf("[stdout]\n%s[stderr]\n%s", out.String(), errs.String())
+	fmt.Fprint(ts.Stdout(), out.String())
+	fmt.Fprint(ts.Stderr(), errs.String())
+	if got := cmd.ProcessState.ExitCode(); !sent || got != want {
+		ts.Fatalf("%v: interrupted %v, exit code %d, want %d", args[2:], sent, got, want)
+	}
+}
+
+// lookIn finds a program in a list of folders.
+func lookIn(path, name string) (string, error) {
+	for _, dir := range filepath.SplitList(path) {
+		p := filepath.Join(dir, name)
+		if info, err := os.Stat(p); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return p, nil
+		}
+	}
+	return "", exec.ErrNotFound
 }
 
 // testServer is a server in this process.

@@ -63,7 +63,7 @@ func (c *showCmd) Run(ctx context.Context, g *globals, std streams) error {
 
 // part prints one file of a version, if one was asked for.
 func (c *showCmd) part(w io.Writer, v *client.Version) (bool, error) {
-	text := ""
+	var text string
 	switch {
 	case c.Manifest:
 		text = v.Manifest

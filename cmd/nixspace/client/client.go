@@ -184,6 +184,8 @@ func (c *Client) PutWorkspace(ctx context.Context, archive io.Reader) (Workspace
 	}
 	req.Header = c.header()
 	req.Header.Set("Content-Type", "application/octet-stream")
+	// A server that will not take it says so before it is sent.
+	req.Header.Set("Expect", "100-continue")
 	res, err := c.http.Do(req)
 	if err != nil {
 		return ws, c.unreachable(err)

@@ -59,20 +59,20 @@ func (c *Client) start(ctx context.Context, path string, cmd nixspace.Command) (
 	p := &Process{c: c, conn: conn, ctx: ctx, tty: cmd.TTY}
 	b, err := json.Marshal(cmd)
 	if err != nil {
-		conn.CloseNow()
+		_ = conn.CloseNow()
 		return nil, fmt.Errorf("encode a command: %w", err)
 	}
 	if err := conn.Write(ctx, websocket.MessageText, b); err != nil {
-		conn.CloseNow()
+		_ = conn.CloseNow()
 		return nil, c.broken(ctx, err)
 	}
 	typ, b, err := conn.Read(ctx)
 	if err != nil {
-		conn.CloseNow()
+		_ = conn.CloseNow()
 		return nil, c.broken(ctx, err)
 	}
 	if typ == websocket.MessageBinary && len(b) > 0 && b[0] == frameError {
-		conn.CloseNow()
+		_ = conn.CloseNow()
 		return nil, readError(b[1:])
 	}
 	return p, nil
@@ -167,4 +167,4 @@ func (p *Process) Resize(cols, rows uint16) error {
 func (p *Process) Signal(name string) error { return p.send(frameSignal, []byte(name)) }
 
 // Close ends the process, if it still runs.
-func (p *Process) Close() { p.conn.CloseNow() }
+func (p *Process) Close() { _ = p.conn.CloseNow() }

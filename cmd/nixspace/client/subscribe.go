@@ -18,6 +18,7 @@ var ErrStop = errors.New("enough")
 
 // dial opens a websocket.
 func (c *Client) dial(ctx context.Context, path, subprotocol string, readLimit int64) (*websocket.Conn, error) {
+	//nolint:bodyclose // the package closes it, or has read it
 	conn, res, err := websocket.Dial(ctx, c.endpoint(path), &websocket.DialOptions{
 		HTTPClient:      c.http,
 		HTTPHeader:      c.header(),
@@ -31,7 +32,7 @@ func (c *Client) dial(ctx context.Context, path, subprotocol string, readLimit i
 		return nil, c.unreachable(err)
 	}
 	if conn.Subprotocol() != subprotocol {
-		conn.CloseNow()
+		_ = conn.CloseNow()
 		return nil, nixspace.Errorf(nixspace.KindUnavailable, "server_strange", "%s does not speak %s", c.base, subprotocol).
 			WithHint("is the server as new as this program?")
 	}

@@ -343,8 +343,11 @@ func (d *Display) Bold(s string) string {
 	return boldStyle.Render(s)
 }
 
-// Duration is a time for people: "0.4 s", "1 min 12 s".
+// Duration is a time for people: "31 ms", "2.4 s", "1 min 12 s".
 func Duration(t time.Duration) string {
+	if t < time.Second {
+		return fmt.Sprintf("%d ms", t.Milliseconds())
+	}
 	if t < time.Minute {
 		return fmt.Sprintf("%.1f s", t.Seconds())
 	}
