@@ -44,7 +44,7 @@ func (c *doctorCmd) Run(ctx context.Context, g *globals, std streams) error {
 		}
 	}
 	if doctor.Failed(findings) {
-		return exitCode(5)
+		return exitError(5)
 	}
 	return nil
 }
