@@ -23,13 +23,18 @@ func branchAbsent(t testing.TB, h *host) (*nixspace.Version, *nixspace.Build) {
 	return v, b
 }
 
-// updates reads all that a watch sends.
-func updates(t testing.TB, h *host, ctx context.Context, id nixspace.ID) (states []nixspace.BuildStatus, log []string, progress int) {
+func watch(t testing.TB, h *host, id nixspace.ID) <-chan nixspace.BuildUpdate {
 	t.Helper()
-	c, err := h.WatchBuild(ctx, id)
+	c, err := h.WatchBuild(h.ctx, id)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return c
+}
+
+// gather reads all that a watch sends.
+func gather(t testing.TB, c <-chan nixspace.BuildUpdate) (states []nixspace.BuildStatus, log []string, progress int) {
+	t.Helper()
 	seq := int64(0)
 	for u := range c {
 		switch {
@@ -62,6 +67,7 @@ func TestBuildIsQueued(t *testing.T) {
 	wantCode(t, err, nixspace.KindNotFound, "realisation_unknown")
 
 	release := h.packages.Hold()
+	first, second := watch(t, h, b.ID), watch(t, h, b.ID)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -73,12 +79,8 @@ func TestBuildIsQueued(t *testing.T) {
 	var progress int
 	go func() {
 		defer close(watched)
-		states, log, progress = updates(t, h, h.ctx, b.ID)
+		states, log, progress = gather(t, second)
 	}()
-	first, err := h.WatchBuild(h.ctx, b.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for u := range first {
 		if u.Line != nil { // it works: let it go on
 			release()
@@ -94,7 +96,7 @@ func TestBuildIsQueued(t *testing.T) {
 		t.Errorf("got %+v, %v", r, err)
 	}
 	// What is final is replayed.
-	states, log, _ = updates(t, h, h.ctx, b.ID)
+	states, log, _ = gather(t, watch(t, h, b.ID))
 	if !slices.Equal(states, []nixspace.BuildStatus{nixspace.BuildSucceeded}) || len(log) != 1 {
 		t.Errorf("replay: got states %v, log %q", states, log)
 	}
