@@ -54,7 +54,7 @@ func key(paths []string) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "nixspace store layer %d\n", format)
 	for _, p := range paths {
-		io.WriteString(h, p+"\n")
+		fmt.Fprintln(h, p)
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }

@@ -32,7 +32,7 @@ func publish(path string, write func(io.Writer) error) (digest string, size int6
 	defer func() {
 		f.Close()
 		if err != nil {
-			os.Remove(f.Name())
+			_ = os.Remove(f.Name())
 		}
 	}()
 	sum := sha256.New()
@@ -68,7 +68,7 @@ const tempPrefix = ".tmp-"
 func sweep(dir, base string) {
 	left, _ := filepath.Glob(filepath.Join(dir, tempPrefix+globQuote(base)+"-*"))
 	for _, path := range left {
-		os.Remove(path)
+		_ = os.Remove(path)
 	}
 }
 

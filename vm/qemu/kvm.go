@@ -133,7 +133,7 @@ func writeVerdict(path string, v verdict) {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
-		os.Remove(f.Name())
+		_ = os.Remove(f.Name())
 	}
 }
 

@@ -288,7 +288,7 @@ func (r *runner) limits(accel string, undo *cleanup) (func(pid int) error, error
 	group, err := cgroup.Create(name, cgroup.Limits{
 		CPUs:   float64(m.CPUs),
 		Memory: (m.MemoryMiB + qemu.Overhead(accel)) << 20,
-		PIDs:   int64(64 + 4*m.CPUs),
+		PIDs:   int64(128 + 4*m.CPUs), // QEMU keeps up to 64 threads for its disks
 	})
 	if errors.Is(err, cgroup.ErrUnavailable) {
 		r.log.Warn("the machine's use of the host is limited by its own size only", "why", err)

@@ -4,6 +4,7 @@ package vmtest
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -54,7 +55,7 @@ func New(t testing.TB) *Kit {
 			cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 			var out []byte
 			if out, built.err = cmd.CombinedOutput(); built.err != nil {
-				os.Stderr.Write(out)
+				built.err = fmt.Errorf("%w: %s", built.err, out)
 			}
 		}
 	})
@@ -90,7 +91,7 @@ func New(t testing.TB) *Kit {
 // Clean removes what [New] has built; call it at the end of a TestMain.
 func Clean() {
 	if built.dir != "" {
-		os.RemoveAll(built.dir)
+		_ = os.RemoveAll(built.dir)
 	}
 }
 

@@ -62,23 +62,45 @@ func start(ctx context.Context, t *testing.T, d vm.Driver, spec vm.Spec) vm.Inst
 // configure takes a guest to the point where commands run.
 func (k *Kit) configure(ctx context.Context, t *testing.T, in vm.Instance) *wire.Client {
 	t.Helper()
-	if err := in.Transport().Reset(ctx); err != nil {
+	c, err := k.setUp(ctx, in)
+	if err != nil {
 		t.Fatal(err)
 	}
+	return c
+}
+
+func (k *Kit) setUp(ctx context.Context, in vm.Instance) (*wire.Client, error) {
+	if err := in.Transport().Reset(ctx); err != nil {
+		return nil, err
+	}
 	c := wire.NewClient(in.Transport().Open)
-	for _, err := range []error{
+	return c, errors.Join(
 		c.Mount(ctx, wire.MountRequest{Layers: []string{"layer0"}, Disk: "disk"}),
 		c.Identify(ctx, wire.IdentityRequest{
 			Hostname: "suite", MachineID: strings.Repeat("0a", 16), Epoch: 7,
 			UnixNano: time.Now().UnixNano(), Entropy: bytes.Repeat([]byte{1}, 64),
 		}),
 		c.Prepare(ctx, wire.PrepareRequest{Base: k.Base, Environment: k.Base, Env: map[string]string{"SUITE": "yes"}}),
-	} {
-		if err != nil {
-			t.Fatal(err)
-		}
+	)
+}
+
+// Boot takes a machine from cold to the answer of its first command, and ends it:
+// what benchmarks measure.
+func (k *Kit) Boot(ctx context.Context, d vm.Driver, spec vm.Spec) (err error) {
+	in, err := d.Create(ctx, spec)
+	if err != nil {
+		return err
 	}
-	return c
+	defer func() { err = errors.Join(err, in.Stop(ctx)) }()
+	c, err := k.setUp(ctx, in)
+	if err != nil {
+		return err
+	}
+	out, err := Output(ctx, c, "echo", "up")
+	if err == nil && out != "up" {
+		err = fmt.Errorf("the first command said %q", out)
+	}
+	return err
 }
 
 // Output runs a command and returns what it printed, without the line's end.

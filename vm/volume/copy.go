@@ -21,7 +21,7 @@ func (p *Pool) copyFile(ctx context.Context, from, to string) error {
 	if err != nil {
 		return diskFull(err, p.dir)
 	}
-	defer os.Remove(dst.Name())
+	defer func() { _ = os.Remove(dst.Name()) }()
 	defer dst.Close()
 	if p.reflink {
 		err = unix.IoctlFileClone(int(dst.Fd()), int(src.Fd()))
@@ -80,13 +80,13 @@ func canReflink(dir string) bool {
 	if err != nil {
 		return false
 	}
-	defer os.Remove(a.Name())
+	defer func() { _ = os.Remove(a.Name()) }()
 	defer a.Close()
 	b, err := os.CreateTemp(dir, ".probe-*")
 	if err != nil {
 		return false
 	}
-	defer os.Remove(b.Name())
+	defer func() { _ = os.Remove(b.Name()) }()
 	defer b.Close()
 	if _, err := a.Write(make([]byte, 4096)); err != nil {
 		return false

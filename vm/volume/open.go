@@ -77,7 +77,7 @@ func Open(ctx context.Context, dir string, opts Options) (*Pool, error) {
 				"the sessions' disks lie in %s, which cannot be mounted: %w", image, err).
 				WithHint("look at the kernel's log; xfs_repair may help, and moving the file away starts afresh without the old disks")
 		}
-		os.Remove(image)
+		_ = os.Remove(image)
 		return plain(dir, err.Error(), opts.Log)
 	}
 	p := At(dir)
@@ -118,7 +118,7 @@ func (p *Pool) sweep() {
 		left, _ := filepath.Glob(filepath.Join(p.dir, pattern))
 		for _, path := range left {
 			if info, err := os.Lstat(path); err == nil && time.Since(info.ModTime()) > time.Hour {
-				os.Remove(path)
+				_ = os.Remove(path)
 			}
 		}
 	}
@@ -159,7 +159,7 @@ func makeImage(ctx context.Context, path string, size int64) (err error) {
 	defer func() {
 		f.Close()
 		if err != nil {
-			os.Remove(f.Name())
+			_ = os.Remove(f.Name())
 		}
 	}()
 	if err := f.Truncate(size << 20); err != nil {

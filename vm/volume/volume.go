@@ -154,7 +154,7 @@ func (p *Pool) template(ctx context.Context, size int64) (string, error) {
 	if err != nil {
 		return "", diskFull(err, p.dir)
 	}
-	defer os.Remove(f.Name())
+	defer func() { _ = os.Remove(f.Name()) }()
 	defer f.Close()
 	if err := f.Truncate(size << 20); err != nil {
 		return "", err
