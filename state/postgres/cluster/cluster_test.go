@@ -208,6 +208,9 @@ func TestOwnerKilled(t *testing.T) {
 // its own.
 func orphan(t *testing.T, c *Cluster) *exec.Cmd {
 	t.Helper()
+	if err := c.owner.own(c.opts.SocketDir); err != nil { // Stop has removed it
+		t.Fatal(err)
+	}
 	cmd := exec.Command(c.bin.Postgres(), c.arguments()...)
 	cmd.Env = environment
 	cmd.SysProcAttr = c.owner.SysProcAttr()
@@ -279,6 +282,9 @@ func TestStalePIDFile(t *testing.T) {
 			stop(t, c)
 			stale := fmt.Sprintf("%d\n%s\n1700000000\n5432\n%s\n\n   123    4\nready   \n", pid, c.data(), c.opts.SocketDir)
 			if err := os.WriteFile(filepath.Join(c.data(), "postmaster.pid"), []byte(stale), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.owner.own(c.opts.SocketDir); err != nil { // Stop has removed it
 				t.Fatal(err)
 			}
 			if err := os.WriteFile(filepath.Join(c.opts.SocketDir, ".s.PGSQL.5432.lock"), []byte(stale), 0o600); err != nil {
