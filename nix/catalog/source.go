@@ -64,12 +64,16 @@ func (c *Catalog) Realise(ctx context.Context, drvPath string, attrs []string, r
 	if err := c.Build(ctx, attrs, progress); err != nil {
 		return err
 	}
-	if err := c.cfg.Engine.Realise(ctx, progress, drvPath); err != nil {
-		return err
-	}
 	out, err := outPath(drvPath)
 	if err != nil {
 		return err
+	}
+	if valid, err := c.cfg.Engine.Store().IsValidPath(ctx, out); err != nil {
+		return fmt.Errorf("ask the store for the environment: %w", err)
+	} else if !valid {
+		if err := c.cfg.Engine.Realise(ctx, progress, drvPath); err != nil {
+			return err
+		}
 	}
 	return c.cfg.Engine.Root(ctx, root, out)
 }

@@ -278,6 +278,7 @@ let
         inherit name system stdenv shellHook buildInputs;
         builder = "${base.bash}/bin/bash";
         args = [ "-e" ./builders/shell.sh ];
+        outputs = [ "out" ]; # `nix develop` looks for the variable
         nativeBuildInputs = packages ++ nativeBuildInputs;
         preferLocalBuild = true;
       }
