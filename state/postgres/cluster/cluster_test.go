@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -36,7 +37,44 @@ func TestMain(m *testing.M) {
 		fmt.Println(c.PID())
 		select {}
 	}
-	goleak.VerifyTestMain(m)
+	var err error
+	if template, err = os.MkdirTemp("", "nxc-"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if err := os.RemoveAll(template); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		os.Exit(code)
+	}))
+}
+
+// template holds a cluster for tests that need one and not its making, once
+// makeTemplate has made it.
+var template string
+
+var makeTemplate = sync.OnceValue(func() error {
+	if err := os.Chmod(template, 0o711); err != nil {
+		return err
+	}
+	c, err := Start(context.Background(), options(template))
+	if err != nil {
+		return err
+	}
+	return c.Stop(context.Background())
+})
+
+// madeDir is a directory with a cluster in it that does not run.
+func madeDir(t *testing.T) string {
+	t.Helper()
+	if err := makeTemplate(); err != nil {
+		t.Fatal(err)
+	}
+	dir := newDir(t)
+	if out, err := exec.Command("cp", "-a", filepath.Join(template, "pg"), dir).CombinedOutput(); err != nil {
+		t.Fatalf("copy a cluster: %v: %s", err, out)
+	}
+	return dir
 }
 
 func options(dir string) Options {
@@ -161,7 +199,7 @@ func TestStartStopStart(t *testing.T) {
 }
 
 func TestWrongPasswordIsRefused(t *testing.T) {
-	c := start(t, options(newDir(t)))
+	c := start(t, options(madeDir(t)))
 	conn, err := pgx.Connect(testContext(t), strings.Replace(c.URL(), c.password, "wrong", 1))
 	if err == nil {
 		_ = conn.Close(context.Background())
@@ -172,7 +210,7 @@ func TestWrongPasswordIsRefused(t *testing.T) {
 // When the owner is killed, the next start finds the data, whatever became of
 // the server.
 func TestOwnerKilled(t *testing.T) {
-	dir := newDir(t)
+	dir := madeDir(t)
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childDir+"="+dir)
 	cmd.Stderr = os.Stderr
@@ -225,7 +263,7 @@ func orphan(t *testing.T, c *Cluster) *exec.Cmd {
 }
 
 func TestRunningServerIsTakenOver(t *testing.T) {
-	dir := newDir(t)
+	dir := madeDir(t)
 	c := start(t, options(dir))
 	exec1(t, c, "create table kept (x text)")
 	stop(t, c)
@@ -246,7 +284,7 @@ func TestRunningServerIsTakenOver(t *testing.T) {
 
 // The server was killed, and its backends go on for a moment.
 func TestKilledServerIsStartedAgain(t *testing.T) {
-	c := start(t, options(newDir(t)))
+	c := start(t, options(madeDir(t)))
 	exec1(t, c, "create table kept (x text)")
 	exec1(t, c, "insert into kept values ('here')")
 	ctx := testContext(t)
@@ -277,7 +315,7 @@ func TestKilledServerIsStartedAgain(t *testing.T) {
 func TestStalePIDFile(t *testing.T) {
 	for name, pid := range map[string]int{"another program": os.Getpid(), "no process": 1 << 22} {
 		t.Run(name, func(t *testing.T) {
-			dir := newDir(t)
+			dir := madeDir(t)
 			c := start(t, options(dir))
 			stop(t, c)
 			stale := fmt.Sprintf("%d\n%s\n1700000000\n5432\n%s\n\n   123    4\nready   \n", pid, c.data(), c.opts.SocketDir)
@@ -339,10 +377,8 @@ func TestMissing(t *testing.T) {
 }
 
 func TestOtherVersion(t *testing.T) {
-	dir := newDir(t)
-	c := start(t, options(dir))
-	stop(t, c)
-	if err := os.WriteFile(filepath.Join(c.data(), "PG_VERSION"), []byte("9\n"), 0o600); err != nil {
+	dir := madeDir(t)
+	if err := os.WriteFile(filepath.Join(dir, "pg", "data", "PG_VERSION"), []byte("9\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, err := Start(testContext(t), options(dir))
