@@ -82,14 +82,11 @@ func awaitSession(ctx context.Context, c *client.Client, d *term.Display, s *cli
 	last := *s
 	defer d.Forget(name)
 	d.Status(name, "starting")
+	told := map[string]bool{}
 	err := c.WatchSession(ctx, string(s.ID), func(u client.SessionUpdate) error {
 		last = u.Session
 		last.Machine = u.Machine
-		if p := u.Progress; p != nil && p.Phase != "" {
-			d.Status(name, p.Phase+" "+p.Job)
-		} else if u.Machine != nil && u.Machine.Phase != "" {
-			d.Status(name, u.Machine.Phase)
-		}
+		showStart(d, name, u, told)
 		if nixspace.SessionStatus(u.Session.Status) != nixspace.SessionCreating {
 			return client.ErrStop
 		}
@@ -110,4 +107,31 @@ func awaitSession(ctx context.Context, c *client.Client, d *term.Display, s *cli
 	}
 	return &last, nixspace.Errorf(nixspace.KindUnavailable, code, "session %s did not start: %s", last.Ref, message).
 		WithHint("see what it says: nixspace show %s", last.Ref)
+}
+
+// showStart shows what a starting session is doing: in detail on a terminal,
+// elsewhere each phase once.
+func showStart(d *term.Display, name string, u client.SessionUpdate, told map[string]bool) {
+	phase := ""
+	p := u.Progress
+	switch {
+	case p != nil && p.Phase != "":
+		phase = p.Phase
+	case u.Machine != nil:
+		phase = u.Machine.Phase
+	}
+	switch {
+	case phase == "":
+	case !d.Live():
+		if !told[phase] {
+			told[phase] = true
+			d.Status(name, phase)
+		}
+	case p != nil && p.Total > 0:
+		d.Report(nixspace.Progress{Job: name, Phase: p.Phase + " " + p.Job, Done: p.Done, Total: p.Total, Unit: p.Unit})
+	case p != nil && p.Job != "" && p.Job != name:
+		d.Status(name, phase+" "+p.Job)
+	default:
+		d.Status(name, phase)
+	}
 }

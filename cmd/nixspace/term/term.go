@@ -207,7 +207,8 @@ func (d *Display) Report(p nixspace.Progress) {
 		if p.Final {
 			d.jobs = slices.DeleteFunc(d.jobs, func(j *job) bool { return j.name == p.Job })
 		} else {
-			d.job(p.Job).last = p
+			j := d.job(p.Job)
+			j.last, j.text = p, ""
 		}
 		d.dirty = true
 		return
