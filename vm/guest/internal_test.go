@@ -109,6 +109,9 @@ func TestPortsAreResetInTheMiddleOfAnything(t *testing.T) {
 		if err := link.Reset(patient); err != nil {
 			t.Fatal(err)
 		}
+		if _, err := io.Copy(io.Discard, p.Stdout()); nixspace.ErrorCode(err) != "machine_lost" {
+			t.Errorf("the output of the old session ends with %v", err)
+		}
 		if _, err := p.Wait(); nixspace.ErrorCode(err) != "machine_lost" {
 			t.Errorf("the command of the old session ends with %v", err)
 		}

@@ -106,7 +106,7 @@ func (s *portServer) answer(ctx context.Context, line wire.Line) (wire.Line, boo
 	case wire.VerbReset:
 		if err := s.reset(ctx, line.Arg); err != nil {
 			s.agent.log.Error("reset", "error", err)
-			return wire.Line{Verb: wire.VerbError, Arg: "reset failed"}, true
+			return wire.Line{Verb: wire.VerbError, Arg: line.Arg + " reset failed"}, true
 		}
 		return wire.Line{Verb: wire.VerbOK, Arg: line.Arg}, true
 	case wire.VerbHello:

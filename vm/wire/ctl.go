@@ -13,7 +13,7 @@ import (
 //	guest → host   OK <nonce>        done: the data port was reopened
 //	host → guest   HELLO <version>   the newest version that the host speaks
 //	guest → host   READY <version>   the version that both will speak
-//	guest → host   ERR <words>       what was not understood
+//	guest → host   ERR <nonce> …     the reset failed
 type Line struct {
 	Verb string
 	Arg  string

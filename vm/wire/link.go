@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -156,10 +157,24 @@ func (l *Link) handshake() error {
 	if err := WriteLine(l.ctl, Line{VerbHello, strconv.Itoa(Version)}); err != nil {
 		return lost(err)
 	}
-	if err := l.await(nonce); err != nil {
-		return err
+	// The data port must be read meanwhile: it may be full of what the guest sent
+	// before, and the guest could not write its marker.
+	marked := make(chan error, 1)
+	go func() {
+		err := skipTo(l.data, Marker(nonce))
+		if err != nil {
+			l.interrupt()
+		}
+		marked <- err
+	}()
+	err := l.await(nonce)
+	if err != nil {
+		l.interrupt()
 	}
-	return skipTo(l.data, Marker(nonce))
+	if merr := <-marked; err == nil {
+		err = merr
+	}
+	return err
 }
 
 // await reads the control port until the agent has answered to both lines. What
@@ -181,8 +196,8 @@ func (l *Link) await(nonce string) error {
 						WithHint("start the machine again, so that it gets this version's agent")
 				}
 				return nil
-			case line.Verb == VerbError && reset:
-				return protocolError("the agent did not understand: %s", line.Arg)
+			case line.Verb == VerbError && strings.HasPrefix(line.Arg, nonce):
+				return nixspace.Errorf(nixspace.KindUnavailable, "machine_not_connected", "the machine's agent cannot begin anew: %s", line.Arg)
 			}
 		}
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -136,6 +137,18 @@ func TestALinkCanBeResetAgainAndAgain(t *testing.T) {
 		if _, err := open.Read(make([]byte, 1)); err == nil {
 			t.Error("a stream survives a reset")
 		}
+	}
+}
+
+func TestAResetGetsThroughAPortThatIsFull(t *testing.T) {
+	link := newTestLink(t, Version, strings.Repeat("stale", 1<<20))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := link.Reset(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewClient(link.Open).Ping(ctx); err != nil {
+		t.Error(err)
 	}
 }
 
