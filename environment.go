@@ -73,8 +73,10 @@ func (v *Version) ComputeHash() string {
 		Message   string   `json:"message"`
 		Author    string   `json:"author"`
 		CreatedAt string   `json:"created_at"`
-	}{parents, v.ManifestHash, v.Manifest, v.FlakeContent, v.FlakeLock, v.Message, v.Author,
-		v.CreatedAt.UTC().Truncate(time.Microsecond).Format("2006-01-02T15:04:05.000000Z")})
+	}{
+		parents, v.ManifestHash, v.Manifest, v.FlakeContent, v.FlakeLock, v.Message, v.Author,
+		v.CreatedAt.UTC().Truncate(time.Microsecond).Format("2006-01-02T15:04:05.000000Z"),
+	})
 	if err != nil {
 		panic("nixspace: marshal a version: " + err.Error()) // strings and times always marshal
 	}

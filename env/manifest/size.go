@@ -9,8 +9,10 @@ import (
 // Size is an amount of memory or disk, in MiB.
 type Size int64
 
-var sizePattern = regexp.MustCompile(`^([0-9]{1,9}(?:\.[0-9]{1,6})?) ?(MiB|GiB|TiB)$`)
-var looseSizePattern = regexp.MustCompile(`(?i)^([0-9]{1,9}(?:\.[0-9]{1,6})?) ?([MGT])i?B?$`)
+var (
+	sizePattern      = regexp.MustCompile(`^([0-9]{1,9}(?:\.[0-9]{1,6})?) ?(MiB|GiB|TiB)$`)
+	looseSizePattern = regexp.MustCompile(`(?i)^([0-9]{1,9}(?:\.[0-9]{1,6})?) ?([MGT])i?B?$`)
+)
 
 // ParseSize reads "512MiB", "1.5GiB" or "1TiB". It fails where the amount is no
 // whole number of MiB.

@@ -284,7 +284,7 @@ func (x *resolution) golang(ctx context.Context, language string) (key, release 
 	if err != nil {
 		return "", "", err
 	}
-	defer client.Drop()
+	defer func() { _ = client.Drop() }()
 	hash, size, err := hashFile(zip)
 	if err != nil {
 		return "", "", err

@@ -93,9 +93,21 @@ var initramfsDirs = []struct {
 	name string
 	perm int
 }{
-	{"dev", 0o755}, {"proc", 0o555}, {"sys", 0o555}, {"run", 0o755}, {"tmp", 0o1777},
-	{"etc", 0o755}, {"bin", 0o755}, {"usr", 0o755}, {"usr/bin", 0o755}, {"lib64", 0o755},
-	{"home", 0o755}, {"root", 0o700}, {"var", 0o755}, {"nix", 0o755}, {"nix/store", 0o755},
+	{"dev", 0o755},
+	{"proc", 0o555},
+	{"sys", 0o555},
+	{"run", 0o755},
+	{"tmp", 0o1777},
+	{"etc", 0o755},
+	{"bin", 0o755},
+	{"usr", 0o755},
+	{"usr/bin", 0o755},
+	{"lib64", 0o755},
+	{"home", 0o755},
+	{"root", 0o700},
+	{"var", 0o755},
+	{"nix", 0o755},
+	{"nix/store", 0o755},
 	{"modules", 0o755},
 }
 

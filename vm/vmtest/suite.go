@@ -106,7 +106,8 @@ func (k *Kit) Boot(ctx context.Context, d vm.Driver, spec vm.Spec) (err error) {
 // Output runs a command and returns what it printed, without the line's end.
 func Output(ctx context.Context, e interface {
 	Exec(context.Context, nixspace.Command) (nixspace.Process, error)
-}, argv ...string) (string, error) {
+}, argv ...string,
+) (string, error) {
 	p, err := e.Exec(ctx, nixspace.Command{Argv: argv, Dir: "/"})
 	if err != nil {
 		return "", err

@@ -45,6 +45,6 @@ export function parseConfig(env = process.env, settings = {}) {
     password: found.password,
     database: found.database || user,
     settings: { application_name: 'shop', ...settings },
-    timeout: 10_000,
+    timeout: 60_000,
   };
 }

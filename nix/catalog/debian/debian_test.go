@@ -94,8 +94,10 @@ func TestReadIndex(t *testing.T) {
 	if x.Len() != 5 {
 		t.Errorf("the index has %d packages, not 5", x.Len())
 	}
-	want := &Package{Name: "bash", Version: "5.2-1", Architecture: "amd64", Section: "libs", SHA256: hash, Size: 10,
-		Depends: []string{"libtinfo6", "libgone", "base-files"}}
+	want := &Package{
+		Name: "bash", Version: "5.2-1", Architecture: "amd64", Section: "libs", SHA256: hash, Size: 10,
+		Depends: []string{"libtinfo6", "libgone", "base-files"},
+	}
 	if diff := cmp.Diff(want, x.Get("bash")); diff != "" {
 		t.Error(diff)
 	}

@@ -85,8 +85,10 @@ type server struct {
 }
 
 func (s *server) url(db string) string {
-	u := url.URL{Scheme: "postgres", User: url.User(superuser), Path: "/" + db,
-		RawQuery: url.Values{"host": {s.socketDir}, "port": {"5432"}}.Encode()}
+	u := url.URL{
+		Scheme: "postgres", User: url.User(superuser), Path: "/" + db,
+		RawQuery: url.Values{"host": {s.socketDir}, "port": {"5432"}}.Encode(),
+	}
 	return u.String()
 }
 

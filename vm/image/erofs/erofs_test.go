@@ -60,7 +60,8 @@ func describe(t interface{ Fatal(...any) }, dir string) map[string]string {
 func writeImage(t interface {
 	Fatal(...any)
 	Helper()
-}, file string, roots []Root, opts Options) []byte {
+}, file string, roots []Root, opts Options,
+) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	if err := Write(context.Background(), &b, roots, opts); err != nil {
@@ -76,7 +77,8 @@ func writeImage(t interface {
 func extract(t interface {
 	Fatal(...any)
 	Helper()
-}, image, dir string) {
+}, image, dir string,
+) {
 	t.Helper()
 	out, err := exec.Command("fsck.erofs", "--extract="+dir, "--overwrite", "--no-preserve-owner", "--preserve-perms", image).CombinedOutput()
 	if err != nil {
