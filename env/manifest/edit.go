@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -48,7 +49,8 @@ func Apply(text string, edits []Edit) (string, error) {
 // invalidResult words an error in a text that the person who edits did not see.
 func invalidResult(err error) error {
 	message, hint := err.Error(), ""
-	if e, ok := err.(*nixspace.Error); ok {
+	var e *nixspace.Error
+	if errors.As(err, &e) {
 		message, hint = e.Message, e.Hint
 		if ps, ok := e.Details["problems"].([]Problem); ok {
 			message = ps[0].Message

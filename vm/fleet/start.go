@@ -181,7 +181,7 @@ func lastLines(path string) string {
 	const most = 1000
 	b := make([]byte, most)
 	n, err := f.ReadAt(b, max(0, info.Size()-most))
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return err.Error()
 	}
 	if n == 0 {

@@ -2,6 +2,7 @@ package qemu
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"runtime"
 	"time"
@@ -86,7 +87,7 @@ func timeLoop(device string) (time.Duration, error) {
 	start := time.Now()
 	for {
 		_, err := ioctl(cpu, kvmRun, 0)
-		if err == unix.EINTR {
+		if errors.Is(err, unix.EINTR) {
 			continue
 		}
 		if err != nil {

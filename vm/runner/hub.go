@@ -80,13 +80,6 @@ func (h *hub) watch() *watcher {
 	return w
 }
 
-// watched reports whether anybody watches.
-func (h *hub) watched() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return len(h.watchers) > 0
-}
-
 // wake is called with the hub's lock held.
 func (w *watcher) wake() {
 	select {

@@ -3,6 +3,7 @@ package wire
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -53,11 +54,7 @@ type sourceError struct{ err error }
 func (e *sourceError) Error() string { return fmt.Sprintf("read archive: %v", e.err) }
 func (e *sourceError) Unwrap() error { return e.err }
 
-func asSource(err error, target **sourceError) bool {
-	e, ok := err.(*sourceError)
-	*target = e
-	return ok
-}
+func asSource(err error, target **sourceError) bool { return errors.As(err, target) }
 
 func sendArchive(conn io.WriteCloser, archive io.Reader) error {
 	w := NewFrameWriter(conn)
