@@ -108,7 +108,7 @@ func (c *Catalog) lockDir(ctx context.Context) (unlock func(), err error) {
 		}
 		return func() { _ = f.Close() }, nil
 	case <-ctx.Done():
-		go func() { <-done; _ = f.Close() }() // the lock is given back once it was got
+		go func() { _ = <-done; _ = f.Close() }() // the lock is given back once it was got
 		return nil, context.Cause(ctx)
 	}
 }

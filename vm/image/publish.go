@@ -124,7 +124,7 @@ func lockFile(ctx context.Context, path string) (unlock func(), err error) {
 		}
 		return func() { f.Close() }, nil
 	case <-ctx.Done():
-		go func() { <-got; _ = f.Close() }()
+		go func() { _ = <-got; _ = f.Close() }()
 		return nil, ctx.Err()
 	}
 }

@@ -167,7 +167,7 @@ func WaitLock(done <-chan struct{}, dir string) (*Lock, error) {
 	case <-done:
 		// The waiting thread cannot be called back; it gives the lock up at once
 		// when it gets it.
-		go func() { <-got; _ = f.Close() }()
+		go func() { _ = <-got; _ = f.Close() }()
 		return nil, ErrLocked
 	}
 }
