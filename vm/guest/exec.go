@@ -49,12 +49,6 @@ func (a *Agent) exec(conn net.Conn, c nixspace.Command) error {
 		io.close()
 		return err
 	}
-	if err := wire.Reply(conn, nil); err != nil {
-		_ = p.signal(unix.SIGKILL)
-		<-p.done
-		io.close()
-		return nil
-	}
 	(&execution{p: p, io: io, conn: conn, w: wire.NewFrameWriter(conn)}).run()
 	return nil
 }
@@ -171,7 +165,15 @@ type execution struct {
 	w    *wire.FrameWriter
 }
 
+// run tells the host that the command runs, and sees it through to its end.
 func (e *execution) run() {
+	if wire.Reply(e.conn, nil) != nil { // the host is gone already
+		e.p.endFamily()
+		_ = e.p.signal(unix.SIGKILL)
+		<-e.p.done
+		e.io.close()
+		return
+	}
 	var helpers sync.WaitGroup
 	input := wire.NewPipe(wire.InWindow)
 	gone := make(chan struct{}) // the stream ended, or breaks the protocol

@@ -57,7 +57,8 @@ func RunProcess(ctx context.Context, cfg Config, socket string) error {
 	}
 	defer a.Close()
 	a.journal.open("").tee = os.Stderr
-	l, err := net.Listen("unix", socket)
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "unix", socket)
 	if err != nil {
 		return err
 	}

@@ -38,7 +38,7 @@ func (c *Client) Put(ctx context.Context, r PutRequest, archive io.Reader) (PutR
 	switch {
 	case ctx.Err() != nil:
 		return PutResult{}, ctx.Err()
-	case asSource(sendErr, &source):
+	case errors.As(sendErr, &source):
 		return PutResult{}, source
 	case resultErr != nil:
 		return PutResult{}, known(resultErr)
@@ -53,8 +53,6 @@ type sourceError struct{ err error }
 
 func (e *sourceError) Error() string { return fmt.Sprintf("read archive: %v", e.err) }
 func (e *sourceError) Unwrap() error { return e.err }
-
-func asSource(err error, target **sourceError) bool { return errors.As(err, target) }
 
 func sendArchive(conn io.WriteCloser, archive io.Reader) error {
 	w := NewFrameWriter(conn)

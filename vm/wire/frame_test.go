@@ -47,7 +47,7 @@ func TestFramesComeBackAsTheyWere(t *testing.T) {
 			r = iotest.OneByteReader(r)
 		}
 		got, err := readAll(r)
-		if err != io.EOF {
+		if !errors.Is(err, io.EOF) {
 			t.Fatalf("the end is %v, not io.EOF", err)
 		}
 		if len(got) != len(want) {
@@ -84,7 +84,7 @@ func TestLargeWritesBecomeSeveralFrames(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := readAll(&b)
-	if err != io.EOF {
+	if !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
 	var joined []byte

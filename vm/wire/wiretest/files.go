@@ -268,9 +268,9 @@ tree/sub/file 644 content`, len(big))
 
 func testDial(t *testing.T, g *guest) {
 	t.Run("nothing listens", func(t *testing.T) {
-		_, err := g.Client.Dial(patient(t), 1)
+		_, err := g.Dial(patient(t), 1)
 		wantCode(t, "port 1", err, "port_refused")
-		_, err = g.Client.Dial(patient(t), 70000)
+		_, err = g.Dial(patient(t), 70000)
 		wantCode(t, "port 70000", err, "port_invalid")
 	})
 	if g.Echo == nil {
@@ -284,7 +284,7 @@ func testDial(t *testing.T, g *guest) {
 	}
 	for range 4 {
 		t.Run("echo", func(t *testing.T) {
-			conn, err := g.Client.Dial(patient(t), port)
+			conn, err := g.Dial(patient(t), port)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -301,7 +301,7 @@ func testDial(t *testing.T, g *guest) {
 		})
 	}
 	t.Run("deadline", func(t *testing.T) {
-		conn, err := g.Client.Dial(patient(t), port)
+		conn, err := g.Dial(patient(t), port)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -325,7 +325,7 @@ func testDial(t *testing.T, g *guest) {
 		}
 	})
 	t.Run("closing ends a reader", func(t *testing.T) {
-		conn, err := g.Client.Dial(patient(t), port)
+		conn, err := g.Dial(patient(t), port)
 		if err != nil {
 			t.Fatal(err)
 		}

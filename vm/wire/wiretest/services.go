@@ -115,7 +115,7 @@ func testServices(t *testing.T, g *guest) {
 		}
 	})
 	t.Run("a log", func(t *testing.T) {
-		r, err := g.Client.Logs(patient(t), "one", false)
+		r, err := g.Logs(patient(t), "one", false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -134,7 +134,7 @@ func testServices(t *testing.T, g *guest) {
 		if err := g.startAll(t, s); err != nil {
 			t.Fatal(err)
 		}
-		conn, err := g.Client.Dial(patient(t), 39417)
+		conn, err := g.Dial(patient(t), 39417)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -217,7 +217,7 @@ func testCrashes(t *testing.T, g *guest) {
 
 func testLogs(t *testing.T, g *guest) {
 	t.Run("no such service", func(t *testing.T) {
-		_, err := g.Client.Logs(patient(t), "nothing", false)
+		_, err := g.Logs(patient(t), "nothing", false)
 		wantCode(t, "nothing", err, "service_unknown")
 	})
 	s := g.service("talker")
@@ -228,7 +228,7 @@ func testLogs(t *testing.T, g *guest) {
 	t.Run("it is followed", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(patient(t))
 		defer cancel()
-		r, err := g.Client.Logs(ctx, "talker", true)
+		r, err := g.Logs(ctx, "talker", true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -247,7 +247,7 @@ func testLogs(t *testing.T, g *guest) {
 		}
 	})
 	t.Run("the agent has one too", func(t *testing.T) {
-		r, err := g.Client.Logs(patient(t), "", false)
+		r, err := g.Logs(patient(t), "", false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -263,7 +263,7 @@ func testLogs(t *testing.T, g *guest) {
 		if err := g.startAll(t, flood); err != nil {
 			t.Fatal(err)
 		}
-		r, err := g.Client.Logs(patient(t), "flood", true)
+		r, err := g.Logs(patient(t), "flood", true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -307,7 +307,7 @@ func testShutdown(t *testing.T, g *guest) {
 			}
 		})
 	}()
-	if err := g.Client.Shutdown(patient(t), wire.ShutdownRequest{}); err != nil {
+	if err := g.Shutdown(patient(t), wire.ShutdownRequest{}); err != nil {
 		t.Fatal(err)
 	}
 	<-watched // its stream ends with the guest
