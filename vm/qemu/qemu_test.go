@@ -21,6 +21,7 @@ import (
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/vm"
+	"github.com/nixspace/nixspace/vm/vmtest"
 )
 
 func TestMain(m *testing.M) {
@@ -32,7 +33,10 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		vmtest.Clean()
+		os.Exit(code)
+	}))
 }
 
 func goodSpec() vm.Spec {

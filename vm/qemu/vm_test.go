@@ -9,6 +9,5 @@ import (
 )
 
 func TestSuite(t *testing.T) {
-	t.Cleanup(vmtest.Clean)
 	vmtest.Run(t, New(Config{Accel: "tcg"}))
 }
