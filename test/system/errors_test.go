@@ -22,6 +22,10 @@ func badInput(t *testing.T, state string) {
 		}
 		return dir
 	}
+	bare := t.TempDir() // code, but no manifest
+	if err := os.WriteFile(filepath.Join(bare, "main.js"), []byte("1\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name string
 		args []string
@@ -37,8 +41,8 @@ func badInput(t *testing.T, state string) {
 		{"an environment that does not", []string{"show", "pg99"}, "", []string{"pg99"}, 3},
 		{"a name that cannot be", []string{"branch", "shop", "Über"}, "name_invalid", nil, 2},
 		{"a session of no number", []string{"exec", "pg13/77", "--", "true"}, "", nil, 125},
-		{"a command that is not there", []string{"exec", "pg13/1", "--", "no-such-program"}, "", nil, 127},
-		{"a folder without a manifest", []string{"create", "bad5", t.TempDir()}, "", []string{"nixspace.toml"}, 2},
+		{"a command that is not there", []string{"exec", "pg13/1", "--", "no-such-program"}, "command_not_found", []string{"no-such-program"}, 125},
+		{"a folder without a manifest", []string{"create", "bad5", bare}, "", []string{"nixspace.toml"}, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := cli(t, state, append([]string{"--json"}, c.args...)...)

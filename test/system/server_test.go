@@ -194,17 +194,25 @@ func okJSON[T any](t *testing.T, state string, args ...string) T {
 }
 
 // processes returns the command lines, by process id, that name the state
-// directory or anything in it.
+// directory, anything in it, or one of its sessions.
 func processes(t *testing.T, state string) map[int]string {
 	t.Helper()
 	found := map[int]string{}
+	marks := [][]byte{[]byte(state)}
+	sessions, err := os.ReadDir(filepath.Join(state, "sessions"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	for _, s := range sessions {
+		marks = append(marks, []byte(s.Name()))
+	}
 	paths, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range paths {
 		b, err := os.ReadFile(p)
-		if err != nil || !bytes.Contains(b, []byte(state)) {
+		if err != nil || !slices.ContainsFunc(marks, func(mark []byte) bool { return bytes.Contains(b, mark) }) {
 			continue // it ended meanwhile, or is another's
 		}
 		var pid int
