@@ -34,6 +34,7 @@ build: bin/nixspace-agent ## Build bin/nixspace and the guest agent that it carr
 .PHONY: bin/nixspace-agent
 bin/nixspace-agent:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $@ ./cmd/nixspace-agent
+	gzip -9nc $@ >vm/image/agent/nixspace-agent.gz
 
 .PHONY: dev
 dev: setup build ## Start a server for development: own state in .state, debug logs, no quick start
