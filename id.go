@@ -31,8 +31,10 @@ func pattern(expr string) func() *regexp.Regexp {
 // Valid reports whether id has the form of a UUID.
 func (id ID) Valid() bool { return idPattern().MatchString(string(id)) }
 
-var namePattern = pattern(`^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$`)
-var numberPattern = pattern(`^[0-9]+$`)
+var (
+	namePattern   = pattern(`^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$`)
+	numberPattern = pattern(`^[0-9]+$`)
+)
 
 // CheckName returns an error unless name can name a project or an environment:
 // 1 to 63 lower-case letters, digits, dots, underscores and hyphens, with a
