@@ -29,7 +29,8 @@ type EnvironmentConnection struct {
 	TotalCount int                    `json:"totalCount"`
 }
 
-type Mutation struct{}
+type Mutation struct {
+}
 
 type PageInfo struct {
 	HasNextPage bool    `json:"hasNextPage"`
@@ -46,7 +47,8 @@ type ProjectConnection struct {
 // "project/env" always, or by its UUID; a version by its environment (the head) or
 // by a unique prefix, of 6 digits at least, of its version hash; a session by
 // "env/1", "project/env/1" or its UUID.
-type Query struct{}
+type Query struct {
+}
 
 // A package of a version: what was asked for, and what it is.
 type ResolvedPackage struct {
@@ -69,7 +71,8 @@ type SessionConnection struct {
 	TotalCount int                `json:"totalCount"`
 }
 
-type Subscription struct{}
+type Subscription struct {
+}
 
 type VersionConnection struct {
 	Nodes    []nixspace.Version `json:"nodes"`
