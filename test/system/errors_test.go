@@ -109,25 +109,4 @@ func TestUpRefuses(t *testing.T) {
 		s.interrupt()
 		nothingLeft(t, state)
 	})
-	t.Run("Nix is missing", func(t *testing.T) {
-		state := stateDir(t)
-		cmd := command(state, "--listen", "127.0.0.1:0")
-		path := t.TempDir() // everything but Nix
-		for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
-			entries, err := os.ReadDir(dir)
-			if err != nil {
-				continue
-			}
-			for _, e := range entries {
-				if !strings.HasPrefix(e.Name(), "nix") {
-					_ = os.Symlink(filepath.Join(dir, e.Name()), filepath.Join(path, e.Name()))
-				}
-			}
-		}
-		cmd.Env = append(os.Environ(), "PATH="+path)
-		if out := refuse(t, "nix_missing", cmd); !strings.Contains(out, "Nix") {
-			t.Errorf("the error does not name Nix:\n%s", out)
-		}
-		nothingLeft(t, state)
-	})
 }
