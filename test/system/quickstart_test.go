@@ -28,6 +28,7 @@ type session struct {
 // an empty one, its sessions in use, a server and a runner that are killed, the
 // end, and the beginning after it.
 func TestQuickStart(t *testing.T) {
+	whole := t
 	state := stateDir(t)
 	s := up(t, state)
 	s.waitFor("microVMs run side by side")
@@ -111,7 +112,7 @@ func TestQuickStart(t *testing.T) {
 		before := machinesOf(t, state)
 		s.signal(syscall.SIGKILL)
 		<-s.done
-		s = up(t, state, "--no-quickstart")
+		s = up(whole, state, "--no-quickstart") // it outlives this part
 		if out := ok(t, state, "exec", "pg13/1", "--", "cat", "/tmp/mine"); out != "mine\n" {
 			t.Errorf("the session has lost its memory: %q", out)
 		}
