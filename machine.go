@@ -30,6 +30,19 @@ type MachineSpec struct {
 	// Workspace is the host path of the archive (zstd-compressed tar) that is
 	// unpacked at /workspace when the disk is new; empty for none.
 	Workspace string `json:"workspace,omitempty"`
+
+	// Resume continues the session from the memory that its hibernation left. If
+	// that cannot be restored, the machine boots from its disk, and its status
+	// says why (see [MachineStatus.Fallback]).
+	Resume bool `json:"resume,omitempty"`
+	// Snapshot starts a new session as a clone of a snapshot: its disk and, if it
+	// has one, its memory.
+	Snapshot ID `json:"snapshot,omitempty"`
+	// DiskOnly takes only the disk of Snapshot; the machine boots.
+	DiskOnly bool `json:"disk_only,omitempty"`
+	// Throwaway says that the machine will never be hibernated or forked, so a
+	// clone may share its memory with the snapshot.
+	Throwaway bool `json:"throwaway,omitempty"`
 }
 
 // Service is a program that the guest keeps running.
@@ -86,6 +99,11 @@ type MachineStatus struct {
 	Services     []ServiceStatus `json:"services,omitempty"`
 	StartedAt    time.Time       `json:"started_at"`
 	LastActivity time.Time       `json:"last_activity"`
+	// Start says how the machine came up: "boot", "template" (a snapshot of the
+	// booted, empty machine), "resume" (its own hibernation) or "snapshot".
+	Start string `json:"start,omitempty"`
+	// Fallback says why it booted although a snapshot was wanted; empty otherwise.
+	Fallback string `json:"fallback,omitempty"`
 }
 
 // LayerImage is a store layer as an image on this host.
