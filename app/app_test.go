@@ -77,7 +77,7 @@ func newHost(t testing.TB) *host {
 func (h *host) start(t testing.TB) {
 	t.Helper()
 	h.App = app.New(app.Config{
-		Store: h.db, Packages: h.packages, Machines: h.machines, Workspaces: h.workspaces, Jobs: h.jobs,
+		Store: h.jobs.Over(h.db), Packages: h.packages, Machines: h.machines, Workspaces: h.workspaces, Jobs: h.jobs,
 		Log: slog.New(slog.NewTextHandler(testWriter{t}, nil)),
 	})
 	ctx, cancel := context.WithCancel(context.Background())

@@ -1,11 +1,14 @@
 package graph
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
+	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/gqlerror"
@@ -49,6 +52,21 @@ func present(log *slog.Logger) graphql.ErrorPresenterFunc {
 		}
 		return out
 	}
+}
+
+// sortErrors orders errors as their fields stand in the query. Fields are resolved
+// side by side, so without this an answer would differ from run to run.
+func sortErrors(errs gqlerror.List) {
+	slices.SortStableFunc(errs, func(a, b *gqlerror.Error) int {
+		return cmp.Or(comparePosition(a.Locations, b.Locations), strings.Compare(a.Path.String(), b.Path.String()))
+	})
+}
+
+func comparePosition(a, b []gqlerror.Location) int {
+	if len(a) == 0 || len(b) == 0 {
+		return cmp.Compare(len(a), len(b))
+	}
+	return cmp.Or(cmp.Compare(a[0].Line, b[0].Line), cmp.Compare(a[0].Column, b[0].Column))
 }
 
 func requestError(g *gqlerror.Error) *nixspace.Error {

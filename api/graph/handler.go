@@ -61,7 +61,11 @@ func New(cfg Config) http.Handler {
 	subs := &subscriptionLimit{}
 	srv.AroundOperations(subs.around)
 	srv.AroundResponses(func(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
-		return next(withLoaders(ctx, cfg.App))
+		res := next(withLoaders(ctx, cfg.App))
+		if res != nil {
+			sortErrors(res.Errors)
+		}
+		return res
 	})
 	return srv
 }

@@ -9,13 +9,55 @@ import (
 )
 
 // Jobs is a queue that remembers what was put into it and runs nothing by
-// itself: take from it with Take. Unlike the real one it does not forget what
-// was queued in a transaction that failed.
+// itself: take from it with Take. As with the real one, work that was queued in
+// a transaction is there once that has committed, and never if it failed; for
+// this the transactions must run through [Jobs.Over].
 type Jobs struct {
 	mu       sync.Mutex
+	pending  map[nixspace.Tx][]nixspace.ID
 	queued   []nixspace.ID
 	canceled []nixspace.ID
 	wake     chan struct{}
+}
+
+// Over returns the database db, whose transactions queue work in j.
+func (j *Jobs) Over(db nixspace.Database) nixspace.Database { return &queueing{Database: db, jobs: j} }
+
+type queueing struct {
+	nixspace.Database
+	jobs *Jobs
+}
+
+// InTx implements nixspace.Database.
+func (q *queueing) InTx(ctx context.Context, fn func(nixspace.Tx) error) error {
+	var last nixspace.Tx // that of the last try, which is the one that committed
+	err := q.Database.InTx(ctx, func(tx nixspace.Tx) error {
+		q.jobs.settle(last, false)
+		last = tx
+		return fn(tx)
+	})
+	q.jobs.settle(last, err == nil)
+	return err
+}
+
+// settle queues what was put into a transaction, or forgets it.
+func (j *Jobs) settle(tx nixspace.Tx, committed bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	added := j.pending[tx]
+	delete(j.pending, tx)
+	if !committed || len(added) == 0 {
+		return
+	}
+	for _, id := range added {
+		if !slices.Contains(j.queued, id) {
+			j.queued = append(j.queued, id)
+		}
+	}
+	select {
+	case j.wake <- struct{}{}:
+	default:
+	}
 }
 
 // Wake returns a channel on which something comes after builds were queued.
@@ -29,16 +71,13 @@ func (j *Jobs) Wake() <-chan struct{} {
 }
 
 // EnqueueBuild implements app.Jobs.
-func (j *Jobs) EnqueueBuild(_ context.Context, _ nixspace.Tx, build nixspace.ID) error {
+func (j *Jobs) EnqueueBuild(_ context.Context, tx nixspace.Tx, build nixspace.ID) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if !slices.Contains(j.queued, build) {
-		j.queued = append(j.queued, build)
+	if j.pending == nil {
+		j.pending = map[nixspace.Tx][]nixspace.ID{}
 	}
-	select {
-	case j.wake <- struct{}{}:
-	default:
-	}
+	j.pending[tx] = append(j.pending[tx], build)
 	return nil
 }
 
