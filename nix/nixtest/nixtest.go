@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -38,8 +39,19 @@ const Config = `experimental-features = nix-command flakes
 substituters =
 sandbox = true
 sandbox-fallback = false
-build-users-group =
 `
+
+// buildUsers is the group that Nix's builds run as where there is one, as
+// package nix has it.
+const buildUsers = "nixbld"
+
+func hasBuildUsers() bool {
+	if os.Geteuid() != 0 {
+		return false
+	}
+	_, err := user.LookupGroup(buildUsers)
+	return err == nil
+}
 
 // Main runs the tests of a package with an empty store at /nix. Call it from
 // TestMain, which then does nothing else but pass its result to os.Exit.
@@ -104,7 +116,10 @@ func Settings() map[string]string {
 }
 
 func config(more ...string) string {
-	c := Config
+	c := Config + "build-users-group =\n"
+	if hasBuildUsers() {
+		c = Config + "build-users-group = " + buildUsers + "\n"
+	}
 	for k, v := range Settings() {
 		c += k + " = " + v + "\n"
 	}
@@ -178,7 +193,12 @@ func enter(dir string) error {
 	if err := os.Mkdir(nix, 0o755); err != nil {
 		return err
 	}
-	if err := syscall.Mount(nix, "/nix", "", syscall.MS_BIND, ""); err != nil {
+	if hasBuildUsers() {
+		if err := sharePools(nix); err != nil {
+			return fmt.Errorf("share the build users: %w", err)
+		}
+	}
+	if err := syscall.Mount(nix, "/nix", "", syscall.MS_BIND|syscall.MS_REC, ""); err != nil {
 		return fmt.Errorf("mount a store of our own at /nix (which must exist): %w", err)
 	}
 	for k, v := range map[string]string{
@@ -193,6 +213,24 @@ func enter(dir string) error {
 			err = os.Setenv(k, v)
 		}
 		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sharePools makes the locks of the build users those of the machine's own Nix.
+// Nix kills whatever runs as a build user before it takes that user, so two stores
+// that did not see each other's locks would kill each other's builds.
+func sharePools(nix string) error {
+	for _, pool := range []string{"userpool", "userpool2"} { // before and since Nix 2.11
+		ours, shared := filepath.Join(nix, "var/nix", pool), filepath.Join("/nix/var/nix", pool)
+		for _, dir := range []string{ours, shared} {
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				return err
+			}
+		}
+		if err := syscall.Mount(shared, ours, "", syscall.MS_BIND, ""); err != nil {
 			return err
 		}
 	}
