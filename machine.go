@@ -53,6 +53,11 @@ type Service struct {
 	Dir  string            `json:"dir,omitempty"` // working directory; /data/<name> when empty
 	// Needs names services that must be ready before this one starts.
 	Needs []string `json:"needs,omitempty"`
+	// Early says that the service has nothing of its session's own: it needs no
+	// workspace, runs no code of the user and holds no secret. It may start before
+	// the machine has an identity, and its data and its running state may become
+	// part of a template from which other sessions start.
+	Early bool `json:"early,omitempty"`
 	// Dirs are created before the service starts, owned by the user dev.
 	Dirs []ServiceDir `json:"dirs,omitempty"`
 	// Files are written before each start, owned by the user dev, mode 0644.
@@ -77,11 +82,12 @@ type ServiceDir struct {
 	Mode uint32 `json:"mode"` // permission bits
 }
 
-// Probe says how to see that a service is ready. The first that is set counts.
+// Probe says how to see that a service is ready: when everything that is set
+// succeeds. Sockets are tried first, they cost least.
 type Probe struct {
-	Exec []string `json:"exec,omitempty"` // ready when it exits with 0
-	Unix string   `json:"unix,omitempty"` // ready when this socket accepts
-	TCP  int      `json:"tcp,omitempty"`  // ready when this port on 127.0.0.1 accepts
+	Unix string   `json:"unix,omitempty"` // this socket accepts
+	TCP  int      `json:"tcp,omitempty"`  // this port on 127.0.0.1 accepts
+	Exec []string `json:"exec,omitempty"` // it exits with 0
 }
 
 // MachineStatus is what a runner says of its machine.

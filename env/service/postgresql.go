@@ -46,8 +46,9 @@ func postgresql(s manifest.Service) nixspace.Service {
 		}
 	}
 	return nixspace.Service{
-		Name: "postgresql",
-		Argv: []string{"postgres", "-D", postgresqlData, "-c", "config_file=" + postgresqlConfig},
+		Name:  "postgresql",
+		Early: true,
+		Argv:  []string{"postgres", "-D", postgresqlData, "-c", "config_file=" + postgresqlConfig},
 		// The data directory must not be there before the cluster is.
 		Dir:      "/data",
 		Dirs:     []nixspace.ServiceDir{{Path: postgresqlSockets, Mode: 0o755}},
@@ -55,9 +56,12 @@ func postgresql(s manifest.Service) nixspace.Service {
 		Init:     [][]string{init},
 		InitDone: postgresqlData + "/PG_VERSION",
 		// A server accepts connections before it answers queries.
-		Ready: nixspace.Probe{Exec: []string{
-			"pg_isready", "--quiet", "--host=" + postgresqlSockets, "--port=" + strconv.Itoa(port), "--username=" + owner, "--dbname=postgres",
-		}},
+		Ready: nixspace.Probe{
+			Unix: postgresqlSockets + "/.s.PGSQL." + strconv.Itoa(port),
+			Exec: []string{
+				"pg_isready", "--quiet", "--host=" + postgresqlSockets, "--port=" + strconv.Itoa(port), "--username=" + owner, "--dbname=postgres",
+			},
+		},
 		Ports: []int{port},
 		// Fast shutdown: ends sessions and leaves no recovery to the next start.
 		StopSignal: "SIGINT",

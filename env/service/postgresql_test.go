@@ -127,6 +127,7 @@ func (g *guest) relocate(s nixspace.Service) nixspace.Service {
 	}
 	out := s
 	out.Argv, out.Ready.Exec, out.InitDone, out.Dir = all(s.Argv), all(s.Ready.Exec), move(s.InitDone), move(s.Dir)
+	out.Ready.Unix = move(s.Ready.Unix)
 	out.Init, out.Files, out.Dirs = nil, map[string]string{}, nil
 	for _, argv := range s.Init {
 		out.Init = append(out.Init, all(argv))

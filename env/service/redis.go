@@ -24,6 +24,7 @@ func redis(s manifest.Service) nixspace.Service {
 	port := manifest.ServicePort("redis", s)
 	return nixspace.Service{
 		Name:      "redis",
+		Early:     true,
 		Argv:      []string{"redis-server", redisConfig},
 		Dir:       redisData,
 		Dirs:      []nixspace.ServiceDir{{Path: redisRun, Mode: 0o755}},

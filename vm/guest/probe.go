@@ -14,18 +14,24 @@ import (
 // busy host are slow.
 const probeTimeout = 30 * time.Second
 
-// probe looks once whether the service is ready.
+// probe looks once whether the service is ready: at its sockets first, because a
+// program takes a processor that is emulated a tenth of a second to start.
 func (sv *service) probe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	ready := sv.spec.Ready
-	switch {
-	case len(ready.Exec) > 0:
+	if ready.Unix != "" {
+		if err := connect(ctx, "unix", ready.Unix); err != nil {
+			return err
+		}
+	}
+	if ready.TCP > 0 {
+		if err := connect(ctx, "tcp", net.JoinHostPort("127.0.0.1", itoa(ready.TCP))); err != nil {
+			return err
+		}
+	}
+	if len(ready.Exec) > 0 {
 		return sv.probeExec(ctx, ready.Exec)
-	case ready.Unix != "":
-		return connect(ctx, "unix", ready.Unix)
-	case ready.TCP > 0:
-		return connect(ctx, "tcp", net.JoinHostPort("127.0.0.1", itoa(ready.TCP)))
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -125,6 +126,9 @@ func (sv *service) explain(err error) string {
 // supervise runs the service until it should stop, with errGaveUp, or cannot go
 // on.
 func (sv *service) supervise() error {
+	if err := sv.awaitNeeds(); err != nil {
+		return err
+	}
 	deadline := time.Now().Add(sv.timeout)
 	if err := sv.initialise(deadline); err != nil {
 		return err
@@ -163,6 +167,32 @@ func (sv *service) supervise() error {
 		wait = min(2*wait, restartMax)
 		if everReady {
 			deadline = time.Now().Add(sv.timeout) // what bounds the first start has done so
+		}
+	}
+}
+
+// awaitNeeds waits until every service that this one needs is ready. One that has
+// failed will not get ready any more.
+func (sv *service) awaitNeeds() error {
+	for {
+		statuses, changed := sv.sup.statuses()
+		waits := ""
+		for _, st := range statuses {
+			if !slices.Contains(sv.spec.Needs, st.Name) || st.State == stateReady {
+				continue
+			}
+			if st.State == stateFailed || st.State == stateStopped {
+				return fmt.Errorf("it needs %s, which has %s", st.Name, st.State)
+			}
+			waits = st.Name
+		}
+		if waits == "" {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-sv.ctx.Done():
+			return errGaveUp
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -69,6 +70,9 @@ func (s *supervisor) start(r wire.StartRequest) error {
 	if s.stopped {
 		return nixspace.Errorf(nixspace.KindConflict, "machine_stopping", "the machine is stopping")
 	}
+	if err := checkNeeds(s.specs(), r.Services); err != nil {
+		return err
+	}
 	var fresh []*service
 	for _, spec := range r.Services {
 		if old := s.find(spec.Name); old == nil {
@@ -83,6 +87,51 @@ func (s *supervisor) start(r wire.StartRequest) error {
 		s.running.Go(sv.run)
 	}
 	s.announce()
+	return nil
+}
+
+// specs returns what runs already. The lock must be held.
+func (s *supervisor) specs() []nixspace.Service {
+	list := make([]nixspace.Service, len(s.services))
+	for i, sv := range s.services {
+		list[i] = sv.spec
+	}
+	return list
+}
+
+// checkNeeds refuses services that would wait for ever: for one that there is
+// not, or for each other.
+func checkNeeds(known, fresh []nixspace.Service) error {
+	needs := map[string][]string{}
+	for _, spec := range append(known, fresh...) {
+		needs[spec.Name] = spec.Needs
+	}
+	done := map[string]bool{}
+	var visit func(name string, path []string) error
+	visit = func(name string, path []string) error {
+		if i := slices.Index(path, name); i >= 0 {
+			return nixspace.Errorf(nixspace.KindInvalid, "service_invalid", "services need each other: %s",
+				strings.Join(append(path[i:], name), " needs "))
+		}
+		if done[name] {
+			return nil
+		}
+		for _, n := range needs[name] {
+			if _, ok := needs[n]; !ok {
+				return nixspace.Errorf(nixspace.KindInvalid, "service_invalid", "service %s needs %q, and there is no such service", name, n)
+			}
+			if err := visit(n, append(path, name)); err != nil {
+				return err
+			}
+		}
+		done[name] = true
+		return nil
+	}
+	for _, spec := range fresh {
+		if err := visit(spec.Name, nil); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

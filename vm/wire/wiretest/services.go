@@ -114,6 +114,22 @@ func testServices(t *testing.T, g *guest) {
 			}
 		}
 	})
+	t.Run("one that needs another waits for it", func(t *testing.T) {
+		last, first := g.service("last"), g.service("first")
+		last.Needs = []string{"first", "one"} // of which one runs already
+		last.Init = [][]string{{"test", "-e", g.Dir + "/first/ready"}}
+		first.After = [][]string{{"sh", "-c", ": >ready"}}
+		if err := g.startAll(t, last, first); err != nil {
+			t.Fatal(err)
+		}
+	})
+	t.Run("what cannot be needed", func(t *testing.T) {
+		lonely, a, b := g.service("lonely"), g.service("a"), g.service("b")
+		lonely.Needs, a.Needs, b.Needs = []string{"nobody"}, []string{"b"}, []string{"a"}
+		for _, list := range [][]nixspace.Service{{lonely}, {a, b}} {
+			wantCode(t, list[0].Name, g.startAll(t, list...), "service_invalid")
+		}
+	})
 	t.Run("a log", func(t *testing.T) {
 		r, err := g.Logs(patient(t), "one", false)
 		if err != nil {
@@ -207,6 +223,16 @@ func testCrashes(t *testing.T, g *guest) {
 		s.Ready = nixspace.Probe{Exec: []string{"sh", "-c", "test -e pid && echo no answer && exit 1"}}
 		failed(t, s, 5*time.Second, "did not get ready in 5s", "no answer", "still waiting for a lock")
 		g.sh(t, `! kill -0 $(cat "$1/never/pid") 2>/dev/null`, g.Dir)
+	})
+	t.Run("one that needs what fails", func(t *testing.T) {
+		s, bad := g.service("needy"), g.service("needed")
+		s.Needs = []string{"needed"}
+		bad.Argv = []string{"no-such-daemon"}
+		err := g.startAll(t, s, bad)
+		wantCode(t, "needy", err, "service_failed")
+		if err != nil && !strings.Contains(err.Error(), "needy: it needs needed, which has failed") {
+			t.Errorf("the error does not say why: %v", err)
+		}
 	})
 	t.Run("an initialisation without end", func(t *testing.T) {
 		s := g.service("endless")
