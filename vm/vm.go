@@ -10,6 +10,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"time"
 )
 
 // Driver runs machines. Its methods are safe for concurrent use.
@@ -20,10 +21,21 @@ type Driver interface {
 	// with a *nixspace.Error where the driver cannot run here at all. The answer
 	// may be cached.
 	Probe(ctx context.Context) (Capabilities, error)
-	// Create starts a machine from cold. It returns once the machine's process
-	// runs, before the guest is up: the first Reset of its Transport waits for the
-	// guest's agent. The machine ends with the calling process at the latest.
+	// Create starts a machine: from cold, or, with [Spec.State], from where it was
+	// saved. It returns once the machine's process runs, before the guest is up:
+	// the first Reset of its Transport waits for the guest's agent. The machine
+	// ends with the calling process at the latest. It fails with code
+	// "state_unusable" where the saved state cannot be loaded.
 	Create(ctx context.Context, spec Spec) (Instance, error)
+}
+
+// Keyer is a [Driver] whose machines can be saved and started again.
+type Keyer interface {
+	// Key names what a saved machine needs to be loaded again: it is equal for two
+	// specs when a machine of the one can be loaded as one of the other, as far as
+	// the driver knows. That the content of drives and memory is the same is the
+	// caller's to see to.
+	Key(ctx context.Context, spec Spec) (string, error)
 }
 
 // Capabilities is what a driver found that it can do on this host.
@@ -44,6 +56,15 @@ type Spec struct {
 	Append    string  // further kernel parameters; may be empty
 	Layers    []Drive // read-only
 	Disks     []Drive // writable
+	// Memory is the file that is the guest's memory.
+	Memory Memory
+	// State is the host path of what [Saver.Save] wrote; empty for a cold boot.
+	// Memory and disks must be as they were then.
+	State string
+	// Commit is called when State is loaded, before anything in the guest moves:
+	// from then on memory and disks are no longer what State belongs to. When it
+	// fails, the machine ends. It may be nil.
+	Commit func() error
 	// Limit puts the machine's process under limits, by its process id, before
 	// the guest runs. A failure ends the machine. It may be nil.
 	Limit func(pid int) error
@@ -56,6 +77,33 @@ type Spec struct {
 type Drive struct {
 	Serial string // how the guest finds it; at most 20 characters
 	Path   string // of a raw image
+}
+
+// Memory is a file in the place of a guest's memory.
+type Memory struct {
+	Path string // empty for memory without a file; such a machine cannot be saved
+	// Shared leaves the file as it is: what the guest writes is the machine's own
+	// and ends with it. Several machines can have the same file, and share what
+	// none of them has changed. Such a machine cannot be saved.
+	Shared bool
+}
+
+// Saver is an [Instance] that can be saved, if its memory is a file of its own.
+type Saver interface {
+	// Save stops the guest, writes the state of its processors and devices to w,
+	// and calls still while nothing in the guest moves and its disks are written
+	// through. Then the guest goes on, or the machine ends if r.End and everything
+	// succeeded. It returns how long the guest stood still. When it fails, the
+	// guest goes on; it ends where even that is impossible. It fails with code
+	// "memory_shared" where the memory is not the machine's own.
+	Save(ctx context.Context, r SaveRequest) (time.Duration, error)
+}
+
+// SaveRequest says how to save a machine.
+type SaveRequest struct {
+	State io.Writer                   // receives the state of processors and devices
+	Still func(context.Context) error // see [Saver]; it may be nil
+	End   bool                        // the machine ends once it is saved
 }
 
 // Instance is one running machine. Its methods are safe for concurrent use.

@@ -33,6 +33,7 @@ type clock struct{ khz int64 }
 type fds struct {
 	data, control, monitor int
 	kernel, initramfs      int
+	memory                 int   // 0 for none
 	drives                 []int // layers, then disks
 }
 
@@ -42,7 +43,7 @@ type fds struct {
 func arguments(spec vm.Spec, accel string, c clock, fd fds) []string {
 	args := []string{
 		"-name", "nixspace-" + spec.ID,
-		"-M", "microvm,rtc=on,isa-serial=on,dump-guest-core=off",
+		"-M", "microvm,rtc=on,isa-serial=on,dump-guest-core=off" + memoryOption(fd.memory),
 		"-accel", accelerator(accel),
 		"-cpu", processor(accel),
 		"-smp", strconv.Itoa(spec.CPUs),
@@ -62,11 +63,35 @@ func arguments(spec vm.Spec, accel string, c clock, fd fds) []string {
 		"-chardev", fmt.Sprintf("socket,id=control,fd=%d", fd.control),
 		"-device", "virtserialport,nr=2,chardev=control,name=" + wire.PortCtl,
 	}
+	if fd.memory != 0 {
+		args = append(args, "-object", fmt.Sprintf("memory-backend-file,id=%s,size=%dM,mem-path=%s,share=%s,prealloc=off,merge=off,dump=off",
+			memoryID, spec.MemoryMiB, fdPath(fd.memory), onOff(!spec.Memory.Shared)))
+	}
+	if spec.State != "" {
+		args = append(args, "-incoming", "defer")
+	}
 	for i, d := range append(append([]vm.Drive{}, spec.Layers...), spec.Disks...) {
 		readOnly := i < len(spec.Layers)
 		args = append(args, driveArguments(i, d, readOnly, fd.drives[i])...)
 	}
 	return args
+}
+
+// memoryID names the memory in a saved state, so it must stay as it is.
+const memoryID = "memory"
+
+func memoryOption(fd int) string {
+	if fd == 0 {
+		return ""
+	}
+	return ",memory-backend=" + memoryID
+}
+
+func onOff(b bool) string {
+	if b {
+		return "on"
+	}
+	return "off"
 }
 
 func accelerator(accel string) string {

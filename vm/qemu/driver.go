@@ -120,7 +120,7 @@ func (d *Driver) Create(ctx context.Context, spec vm.Spec) (vm.Instance, error) 
 		return nil, err
 	}
 	var c clock
-	if p.caps.Accel == "tcg" {
+	if p.caps.Accel == "tcg" && spec.State == "" { // only a kernel that boots is told
 		if c.khz, err = tscKHz(); err != nil {
 			return nil, fmt.Errorf("measure the processor's clock: %w", err)
 		}
@@ -153,6 +153,9 @@ func check(spec vm.Spec) error {
 			return bad("the serial of a drive", drive.Serial)
 		}
 		seen[drive.Serial] = true
+	}
+	if spec.State != "" && spec.Memory.Path == "" || spec.State == "" && spec.Memory.Shared {
+		return bad("the memory", spec.Memory.Path)
 	}
 	if strings.ContainsAny(spec.Append, "\x00\n") {
 		return bad("the kernel parameters", spec.Append)

@@ -23,6 +23,7 @@ import (
 // instance is one running QEMU.
 type instance struct {
 	id        string
+	memory    vm.Memory
 	cmd       *exec.Cmd
 	monitor   *monitor // set before setUp is closed; nil when QEMU never answered
 	transport *transport
@@ -35,6 +36,9 @@ type instance struct {
 	stopping bool   // Stop was called
 	shutdown string // reason of the SHUTDOWN event; empty when there was none
 	err      error
+
+	saving   sync.Mutex  // one at a time
+	migrated chan string // how a migration ended: saving and loading are migrations
 
 	done chan struct{}
 }
@@ -77,7 +81,7 @@ func start(ctx context.Context, binary, accel string, c clock, spec vm.Spec) (_ 
 		return nil, err
 	}
 	open := func(path string, flags int) (int, error) {
-		f, err := os.OpenFile(path, flags|unix.O_CLOEXEC, 0)
+		f, err := os.OpenFile(path, flags|unix.O_CLOEXEC, 0o600)
 		if err != nil {
 			return 0, err
 		}
@@ -88,6 +92,24 @@ func start(ctx context.Context, binary, accel string, c clock, spec vm.Spec) (_ 
 	}
 	if fd.initramfs, err = open(spec.Initramfs, os.O_RDONLY); err != nil {
 		return nil, fmt.Errorf("open the initramfs: %w", err)
+	}
+	if spec.Memory.Path != "" {
+		flags := os.O_RDWR
+		if spec.State == "" {
+			flags |= os.O_CREATE | os.O_TRUNC // memory that nobody wrote to
+		}
+		if fd.memory, err = open(spec.Memory.Path, flags); err != nil {
+			return nil, fmt.Errorf("open the guest's memory: %w", err)
+		}
+		if err := ownMemory(theirs[len(theirs)-1].(*os.File), spec); err != nil {
+			return nil, fmt.Errorf("prepare the guest's memory: %w", err)
+		}
+	}
+	state := 0
+	if spec.State != "" {
+		if state, err = open(spec.State, os.O_RDONLY); err != nil {
+			return nil, unusable(fmt.Errorf("open the saved state: %w", err))
+		}
 	}
 	for i, d := range append(append([]vm.Drive{}, spec.Layers...), spec.Disks...) {
 		flags := os.O_RDONLY
@@ -105,7 +127,7 @@ func start(ctx context.Context, binary, accel string, c clock, spec vm.Spec) (_ 
 	cmd.Dir = "/"
 
 	in := &instance{
-		id: spec.ID, cmd: cmd, setUp: make(chan struct{}), done: make(chan struct{}),
+		id: spec.ID, memory: spec.Memory, cmd: cmd, setUp: make(chan struct{}), done: make(chan struct{}), migrated: make(chan string, 1),
 		console: newTail(tailSize), stderr: newTail(tailSize),
 	}
 	if err := in.run(spec, &theirs); err != nil {
@@ -128,6 +150,12 @@ func start(ctx context.Context, binary, accel string, c clock, spec vm.Spec) (_ 
 			err = cause
 		}
 		return nil, fmt.Errorf("start QEMU: %w", err)
+	}
+	if state != 0 {
+		if err := in.load(ctx, state, spec.Commit); err != nil {
+			_ = in.Stop(ctx)
+			return nil, err
+		}
 	}
 	return in, nil
 }
@@ -209,16 +237,23 @@ func (in *instance) failure(code, what string, output *tail) error {
 }
 
 func (in *instance) event(e event) {
-	if e.Name != "SHUTDOWN" {
+	var data struct {
+		Reason string `json:"reason"` // of SHUTDOWN
+		Status string `json:"status"` // of MIGRATION
+	}
+	if json.Unmarshal(e.Data, &data) != nil {
 		return
 	}
-	var data struct {
-		Reason string `json:"reason"`
-	}
-	if json.Unmarshal(e.Data, &data) == nil {
+	switch {
+	case e.Name == "SHUTDOWN":
 		in.mu.Lock()
 		in.shutdown = data.Reason
 		in.mu.Unlock()
+	case e.Name == "MIGRATION" && (data.Status == "completed" || data.Status == "failed" || data.Status == "cancelled"):
+		select {
+		case in.migrated <- data.Status:
+		default: // nobody asked for it
+		}
 	}
 }
 

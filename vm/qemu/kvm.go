@@ -117,23 +117,8 @@ func readVerdict(path, boot string) (verdict, bool) {
 
 // writeVerdict keeps a verdict. It may fail: the next process probes again.
 func writeVerdict(path string, v verdict) {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".kvm-*")
-	if err != nil {
-		return
-	}
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
+	if os.MkdirAll(filepath.Dir(path), 0o755) == nil {
+		remember(path, v)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -139,6 +140,11 @@ func readMessages(r io.Reader, f func(message)) error {
 
 // command runs one command and returns what it returned.
 func (m *monitor) command(ctx context.Context, name string, args any) (json.RawMessage, error) {
+	return m.commandWith(ctx, nil, name, args)
+}
+
+// commandWith runs a command that comes with an open file.
+func (m *monitor) commandWith(ctx context.Context, file *os.File, name string, args any) (json.RawMessage, error) {
 	reply := make(chan message, 1)
 	m.mu.Lock()
 	m.nextID++
@@ -158,7 +164,11 @@ func (m *monitor) command(ctx context.Context, name string, args any) (json.RawM
 	if err != nil {
 		return nil, fmt.Errorf("qemu command %s: %w", name, err)
 	}
-	if err := m.send(append(line, '\n')); err != nil {
+	var rights []byte
+	if file != nil {
+		rights = unix.UnixRights(int(file.Fd()))
+	}
+	if err := m.send(append(line, '\n'), rights); err != nil {
 		return nil, fmt.Errorf("qemu command %s: %w", name, err)
 	}
 	select {
@@ -174,9 +184,12 @@ func (m *monitor) command(ctx context.Context, name string, args any) (json.RawM
 	}
 }
 
-func (m *monitor) send(line []byte) error {
+func (m *monitor) send(line, rights []byte) error {
 	m.write.Lock()
 	defer m.write.Unlock()
-	_, err := m.conn.Write(line)
+	n, _, err := m.conn.WriteMsgUnix(line, rights, nil)
+	if err == nil && n < len(line) {
+		_, err = m.conn.Write(line[n:])
+	}
 	return err
 }

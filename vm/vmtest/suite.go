@@ -39,6 +39,7 @@ func Run(t *testing.T, d vm.Driver) {
 	t.Run("killed", func(t *testing.T) { testKilled(ctx, t, d, k) })
 	t.Run("limit refused", func(t *testing.T) { testLimitRefused(ctx, t, d, k) })
 	t.Run("start cancelled", func(t *testing.T) { testCancelled(ctx, t, d, k) })
+	t.Run("save", func(t *testing.T) { testSave(ctx, t, d, k) })
 	t.Run("most layers", func(t *testing.T) { testMostLayers(ctx, t, d, k, caps) })
 }
 
