@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/internal/filelock"
 )
 
 // MinFree is how many bytes must be free for a server to start: the database
@@ -36,7 +37,7 @@ type Dir struct {
 	path    string
 	runtime string
 	id      string
-	lock    *os.File
+	lock    *filelock.Lock
 }
 
 // Server says how to reach the server that uses a state directory.
@@ -73,7 +74,7 @@ func Open(path string) (_ *Dir, err error) {
 	}
 	defer func() {
 		if err != nil {
-			_ = d.lock.Close() // the first error is the one to tell
+			_ = d.lock.Unlock() // the first error is the one to tell
 		}
 	}()
 	if err := d.checkSpace(); err != nil {
@@ -130,26 +131,22 @@ func create(path string) error {
 	return nil
 }
 
+// instant is how long another's look at the lock may take, on a loaded machine.
+const instant = 500 * time.Millisecond
+
 // acquire takes the lock, or says who has it.
 func (d *Dir) acquire() error {
-	f, err := os.OpenFile(d.Path("lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	// FindServer holds it for an instant to see whether somebody else does.
+	soon, cancel := context.WithTimeoutCause(context.Background(), instant, filelock.ErrLocked)
+	defer cancel()
+	lock, err := filelock.Wait(soon, d.Path("lock"))
+	if errors.Is(err, filelock.ErrLocked) {
+		return d.locked()
+	}
 	if err != nil {
 		return explain(err, d.path)
 	}
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	// FindServer holds it for an instant to see whether somebody else does.
-	for try := 0; errors.Is(err, unix.EWOULDBLOCK) && try < 10; try++ {
-		time.Sleep(20 * time.Millisecond)
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	}
-	if err != nil {
-		defer func() { _ = f.Close() }()
-		if !errors.Is(err, unix.EWOULDBLOCK) {
-			return fmt.Errorf("lock the state directory: %w", err)
-		}
-		return d.locked(f)
-	}
-	d.lock = f
+	f := lock.File()
 	h := holder{PID: os.Getpid(), Since: time.Now().UTC().Truncate(time.Second), Command: strings.Join(os.Args, " ")}
 	b, err := json.Marshal(h)
 	if err == nil {
@@ -159,20 +156,19 @@ func (d *Dir) acquire() error {
 		_, err = f.WriteAt(append(b, '\n'), 0)
 	}
 	if err != nil {
-		_ = f.Close()
-		return explain(err, d.path)
+		return explain(errors.Join(err, lock.Unlock()), d.path)
 	}
+	d.lock = lock
 	return nil
 }
 
-func (d *Dir) locked(f *os.File) error {
+func (d *Dir) locked() error {
 	e := nixspace.Errorf(nixspace.KindConflict, "state_locked", "another server uses the state directory %s", d.path).
 		WithHint("choose another one with --state")
 	// The holder may be writing this very moment; who it is, is a help, no more.
 	var h holder
-	b := make([]byte, 4096)
-	n, _ := f.ReadAt(b, 0)
-	if json.Unmarshal(b[:n], &h) != nil || h.PID == 0 {
+	b, err := os.ReadFile(d.Path("lock"))
+	if err != nil || json.Unmarshal(b, &h) != nil || h.PID == 0 {
 		return e
 	}
 	e.Message = fmt.Sprintf("the server with process number %d uses the state directory %s since %s", h.PID, d.path, h.Since.Local().Format("2006-01-02 15:04:05"))
@@ -191,7 +187,7 @@ func (d *Dir) Close() error {
 		}
 	}
 	_ = os.Remove(d.runtime)
-	return errors.Join(err, d.lock.Close())
+	return errors.Join(err, d.lock.Unlock())
 }
 
 // Path returns the absolute path of name in the directory; without a name, of
@@ -236,12 +232,7 @@ func FindServer(path string) (Server, error) {
 		return Server{}, none
 	}
 	// A server that was killed leaves the file, but not the lock.
-	f, err := os.Open(filepath.Join(path, "lock"))
-	if err != nil {
-		return Server{}, none
-	}
-	defer func() { _ = f.Close() }()
-	if unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) == nil {
+	if held, err := filelock.Held(filepath.Join(path, "lock")); err != nil || !held {
 		return Server{}, none
 	}
 	return s, nil
@@ -340,20 +331,9 @@ func makeOwn(dir string) error {
 // Wait returns when no server holds the lock of the directory at path, or when
 // ctx ends. It is for whoever asked a server to stop.
 func Wait(ctx context.Context, path string) error {
-	f, err := os.Open(filepath.Join(path, "lock"))
+	err := filelock.WaitFree(ctx, filepath.Join(path, "lock"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	defer func() { _ = f.Close() }()
-	for unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) != nil {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-	return nil
+	return err
 }

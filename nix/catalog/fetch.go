@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/internal/filelock"
 	"github.com/nixspace/nixspace/nix/catalog/registry"
 	"github.com/nixspace/nixspace/nix/daemon"
 )
@@ -95,22 +96,11 @@ func (c *Catalog) needed(ctx context.Context, x *index, attrs []string) ([]strin
 
 // lockDir makes sure that one process at a time fetches into the directory.
 func (c *Catalog) lockDir(ctx context.Context) (unlock func(), err error) {
-	f, err := os.OpenFile(filepath.Join(c.cfg.Dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	l, err := filelock.Wait(ctx, filepath.Join(c.cfg.Dir, "lock"))
 	if err != nil {
 		return nil, fmt.Errorf("lock the catalog: %w", err)
 	}
-	done := make(chan error, 1)
-	go func() { done <- syscall.Flock(int(f.Fd()), syscall.LOCK_EX) }()
-	select {
-	case err := <-done:
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("lock the catalog: %w", err), f.Close())
-		}
-		return func() { _ = f.Close() }, nil
-	case <-ctx.Done():
-		go func() { _ = <-done; _ = f.Close() }() // the lock is given back once it was got
-		return nil, context.Cause(ctx)
-	}
+	return func() { _ = l.Unlock() }, nil
 }
 
 // fetch is one run.

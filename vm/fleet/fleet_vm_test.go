@@ -339,7 +339,7 @@ func TestServerRestarts(t *testing.T) {
 	if err := state.VMM.Kill(h.ctx.Done()); err != nil {
 		t.Fatal(err)
 	}
-	lock, err := runner.WaitLock(h.ctx.Done(), first.sessionDir(dies.SessionID))
+	lock, err := runner.WaitLock(h.ctx, first.sessionDir(dies.SessionID))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -67,7 +67,7 @@ func (l *Local) run(id nixspace.ID, f *follower) {
 		// The stream ends when the session or its runner does. If the lock does not
 		// become free soon, the runner lives and only the stream was lost.
 		soon, cancel := context.WithTimeout(l.ctx, 30*time.Second)
-		lock, err := runner.WaitLock(soon.Done(), l.sessionDir(id))
+		lock, err := runner.WaitLock(soon, l.sessionDir(id))
 		cancel()
 		switch {
 		case err == nil:
@@ -169,7 +169,7 @@ func (l *Local) Reap(ctx context.Context, id nixspace.ID) error {
 		if err := state.Runner.Kill(ctx.Done()); err != nil {
 			return fmt.Errorf("end session %s: %w", id, err)
 		}
-		lock, err = runner.WaitLock(ctx.Done(), dir)
+		lock, err = runner.WaitLock(ctx, dir)
 	}
 	if err != nil {
 		return fmt.Errorf("end session %s: %w", id, errors.Join(err, ctx.Err()))

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/internal/filelock"
 )
 
 // publish writes a file under its final name in one step: the content goes to a
@@ -100,31 +101,9 @@ func lockFile(ctx context.Context, path string) (unlock func(), err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	l, err := filelock.Wait(ctx, path)
 	if err != nil {
 		return nil, err
 	}
-	// flock cannot be cancelled, so a thread waits in it; when ctx ends first,
-	// that thread gives the lock back as soon as it gets it.
-	got := make(chan error, 1)
-	go func() {
-		for {
-			err := unix.Flock(int(f.Fd()), unix.LOCK_EX)
-			if !errors.Is(err, unix.EINTR) {
-				got <- err
-				return
-			}
-		}
-	}()
-	select {
-	case err := <-got:
-		if err != nil {
-			f.Close()
-			return nil, fmt.Errorf("lock %s: %w", path, err)
-		}
-		return func() { f.Close() }, nil
-	case <-ctx.Done():
-		go func() { _ = <-got; _ = f.Close() }()
-		return nil, ctx.Err()
-	}
+	return func() { _ = l.Unlock() }, nil
 }

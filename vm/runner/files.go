@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,9 +9,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/internal/filelock"
 )
 
 // The files of a session's folder.
@@ -126,7 +126,7 @@ func writeJSON(path string, v any) error {
 }
 
 // Lock is the right to run a session, held by one process at a time.
-type Lock struct{ f *os.File }
+type Lock struct{ l *filelock.Lock }
 
 // ErrLocked says that a session's runner lives.
 var ErrLocked = errors.New("the session has a runner")
@@ -134,58 +134,29 @@ var ErrLocked = errors.New("the session has a runner")
 // TryLock takes the lock of a session's folder, or returns [ErrLocked]. It
 // fails with [fs.ErrNotExist] where the folder is missing.
 func TryLock(dir string) (*Lock, error) {
-	f, err := openLock(dir)
+	l, err := filelock.Try(filepath.Join(dir, LockFile))
+	if errors.Is(err, filelock.ErrLocked) {
+		return nil, ErrLocked
+	}
 	if err != nil {
 		return nil, err
 	}
-	if err := flock(f, unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, ErrLocked
-		}
-		return nil, fmt.Errorf("lock %s: %w", dir, err)
-	}
-	return &Lock{f}, nil
+	return &Lock{l}, nil
 }
 
 // WaitLock takes the lock as soon as it is free, however long that takes: call it
-// after the runner was told to end. When done is closed first it gives up.
-func WaitLock(done <-chan struct{}, dir string) (*Lock, error) {
-	f, err := openLock(dir)
+// after the runner was told to end. When ctx ends first it gives up with
+// [ErrLocked].
+func WaitLock(ctx context.Context, dir string) (*Lock, error) {
+	l, err := filelock.Wait(ctx, filepath.Join(dir, LockFile))
+	if err != nil && ctx.Err() != nil {
+		return nil, ErrLocked
+	}
 	if err != nil {
 		return nil, err
 	}
-	got := make(chan error, 1)
-	go func() { got <- flock(f, unix.LOCK_EX) }()
-	select {
-	case err := <-got:
-		if err != nil {
-			f.Close()
-			return nil, fmt.Errorf("lock %s: %w", dir, err)
-		}
-		return &Lock{f}, nil
-	case <-done:
-		// The waiting thread cannot be called back; it gives the lock up at once
-		// when it gets it.
-		go func() { _ = <-got; _ = f.Close() }()
-		return nil, ErrLocked
-	}
-}
-
-func openLock(dir string) (*os.File, error) {
-	if _, err := os.Stat(dir); err != nil {
-		return nil, err
-	}
-	return os.OpenFile(filepath.Join(dir, LockFile), os.O_RDWR|os.O_CREATE, 0o600)
-}
-
-func flock(f *os.File, how int) error {
-	for {
-		if err := unix.Flock(int(f.Fd()), how); !errors.Is(err, unix.EINTR) {
-			return err
-		}
-	}
+	return &Lock{l}, nil
 }
 
 // Unlock gives the lock back.
-func (l *Lock) Unlock() { l.f.Close() }
+func (l *Lock) Unlock() { _ = l.l.Unlock() }

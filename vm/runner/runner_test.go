@@ -111,13 +111,13 @@ func TestOneRunnerPerSession(t *testing.T) {
 	if err := Main(patient(t), dir, slog.New(slog.DiscardHandler)); !errors.Is(err, ErrLocked) {
 		t.Errorf("a second runner: %v", err)
 	}
-	done := make(chan struct{})
-	close(done)
-	if _, err := WaitLock(done, dir); !errors.Is(err, ErrLocked) {
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := WaitLock(over, dir); !errors.Is(err, ErrLocked) {
 		t.Errorf("waiting for nothing: %v", err)
 	}
 	lock.Unlock()
-	again, err := WaitLock(patient(t).Done(), dir)
+	again, err := WaitLock(patient(t), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
