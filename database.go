@@ -32,6 +32,7 @@ type Tx interface {
 	Versions() VersionStore
 	Builds() BuildStore
 	Sessions() SessionStore
+	Snapshots() SnapshotStore
 	Events() EventStore
 }
 
@@ -155,8 +156,31 @@ type SessionChange struct {
 	// VMID, Driver and Isolation replace the stored ones unless they are empty.
 	VMID, Driver, Isolation string
 	// Restart begins the next generation: To is [SessionCreating], the start time
-	// is At, and what was known of the old machine is forgotten.
-	Restart bool
+	// is At, and what was known of the old machine is forgotten. Resume says that
+	// it continues from the memory of the last one.
+	Restart, Resume bool
+}
+
+// SnapshotStore keeps snapshots.
+type SnapshotStore interface {
+	// Create adds a snapshot that is being taken. Without a name it gets the next
+	// number of its environment for one ("s3"), unless it is implicit. It sets
+	// Environment and Session.
+	Create(ctx context.Context, s *Snapshot) error
+	ByID(ctx context.Context, id ID) (*Snapshot, error)
+	// List lists snapshots, newest first.
+	List(ctx context.Context, f SnapshotFilter) ([]Snapshot, error)
+	// Update stores the state of a snapshot and what its host says of it.
+	Update(ctx context.Context, s *Snapshot) error
+	// Delete removes a snapshot; its children become its parent's. It fails with
+	// kind [KindConflict] and code "snapshot_in_use" while a session needs it.
+	Delete(ctx context.Context, id ID) error
+}
+
+// SnapshotFilter selects snapshots; its zero value selects all.
+type SnapshotFilter struct {
+	Environment, Session ID
+	Name                 string
 }
 
 // EventStore keeps events.

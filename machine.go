@@ -33,7 +33,8 @@ type MachineSpec struct {
 
 	// Resume continues the session from the memory that its hibernation left. If
 	// that cannot be restored, the machine boots from its disk, and its status
-	// says why (see [MachineStatus.Fallback]).
+	// says why (see [MachineStatus.Fallback]). A start without it begins from the
+	// disk and drops memory that an earlier hibernation left.
 	Resume bool `json:"resume,omitempty"`
 	// Snapshot starts a new session as a clone of a snapshot: its disk and, if it
 	// has one, its memory.
@@ -190,7 +191,8 @@ type Machines interface {
 	// first the present status of each.
 	Watch(ctx context.Context) <-chan MachineStatus
 	// Reap ends whatever is left of a session's machine, by force, and keeps its
-	// disk. It succeeds when nothing is left, also when there was nothing.
+	// disk, but not the memory of a hibernation. It succeeds when nothing is left,
+	// also when there was nothing.
 	Reap(ctx context.Context, session ID) error
 	// Remove deletes a session's disk and files. The machine must not run.
 	Remove(ctx context.Context, session ID) error

@@ -19,15 +19,26 @@ type Session struct {
 	ReasonCode           string // stable and machine-readable
 	// Generation fences stale writers: it grows whenever the session is started,
 	// and a report that carries another generation is ignored.
-	Generation   int64
-	Driver       string // "qemu", …; empty until known
-	Isolation    string // for people: "microVM (QEMU, software emulation)"
-	Ephemeral    bool   // its disk goes when it stops
-	StartedAt    time.Time
-	Since        time.Time // when it came into its Status
-	LastActivity time.Time
-	EndedAt      time.Time // zero while it has not ended
-	CreatedBy    ID
+	Generation int64
+	Driver     string // "qemu", …; empty until known
+	Isolation  string // for people: "microVM (QEMU, software emulation)"
+	Ephemeral  bool   // its disk goes when it stops
+	Throwaway  bool   // it may share memory with its snapshot; never hibernated or forked
+	// Resuming says that this generation continues from the memory that the last
+	// one's hibernation left.
+	Resuming bool
+	// SnapshotID is the snapshot that it began from, ForkOf the session that that
+	// was taken of. Either may be gone; both are empty for none.
+	SnapshotID, ForkOf ID
+	// NeedsSnapshot is SnapshotID as long as the session cannot be without it:
+	// until it has a disk of its own, and, where it is a throw-away, until it ends.
+	NeedsSnapshot ID
+	DiskOnly      bool // of its snapshot it took the disk alone
+	StartedAt     time.Time
+	Since         time.Time // when it came into its Status
+	LastActivity  time.Time
+	EndedAt       time.Time // zero while it has not ended
+	CreatedBy     ID
 }
 
 // Ref returns the name people use: project/environment/number.
@@ -38,13 +49,15 @@ type SessionStatus string
 
 // The states of a session.
 //
-//	creating → running ⇄ hibernated
+//	creating → running → hibernated → creating (resumed, with the next generation)
 //	    │         │           │
 //	    └────→ stopping ←─────┘
 //	              │
 //	    failed, stopped → creating (started again, with the next generation)
 //
-// Every state may turn into failed. Creating and stopping are transient: each
+// A resume that is interrupted goes from creating back to hibernated. A machine
+// that hibernates is running until its memory is safe, so there is no state in
+// between that a crash could leave. Every state may turn into failed. Creating and stopping are transient: each
 // has a time limit, after which the session is failed with a reason.
 const (
 	SessionCreating   SessionStatus = "creating"
@@ -69,11 +82,11 @@ func (s SessionStatus) CanBecome(next SessionStatus) bool {
 	case SessionFailed:
 		return s != SessionStopped && s != SessionFailed
 	case SessionCreating:
-		return s == SessionStopped || s == SessionFailed
+		return s == SessionStopped || s == SessionFailed || s == SessionHibernated
 	case SessionRunning:
 		return s == SessionCreating || s == SessionHibernated
 	case SessionHibernated:
-		return s == SessionRunning
+		return s == SessionRunning || s == SessionCreating
 	case SessionStopping:
 		return s == SessionCreating || s == SessionRunning || s == SessionHibernated
 	case SessionStopped:

@@ -13,14 +13,42 @@ type Snapshot struct {
 	VersionID ID // the environment version that the session ran
 	ParentID  ID // the snapshot that the session itself began from; empty for none
 	Name      string
+	// Environment (project/name) and Session (project/name/number) are for people.
+	Environment   string
+	Session       string
+	EnvironmentID ID
+	SessionNumber int
+	State         SnapshotState
+	Implicit      bool // taken for a fork; it goes when nothing needs it
+	Memory        bool // otherwise it is a disk
 	// Consistency says what the disk holds: see the constants.
 	Consistency string
-	Size        int64 // bytes that the snapshot's files hold
-	Shared      int64 // of these, bytes that other files hold too (reflinks)
+	Size        int64         // bytes that the snapshot's files hold
+	Shared      int64         // of these, bytes that other files hold too (reflinks)
+	Pause       time.Duration // how long the machine stood still
 	CompatKey   string
 	CreatedAt   time.Time
 	CreatedBy   ID
 }
+
+// Ref returns the name people use: project/environment@name; its ID for one that
+// has no name.
+func (s *Snapshot) Ref() string {
+	if s.Name == "" {
+		return string(s.ID)
+	}
+	return s.Environment + "@" + s.Name
+}
+
+// SnapshotState is where a [Snapshot] stands.
+type SnapshotState string
+
+// The states of a snapshot.
+const (
+	SnapshotTaking SnapshotState = "taking" // its files may be there in part
+	SnapshotReady  SnapshotState = "ready"
+	SnapshotLost   SnapshotState = "lost" // its files were gone when the server started
+)
 
 // What the disk of a [Snapshot] holds.
 const (

@@ -33,7 +33,9 @@ func TestUpgradeCarriesData(t *testing.T) {
 		}
 		after := contents(t, conn)
 		for table, rows := range before {
-			if diff := cmp.Diff(rows, after[table]); diff != "" && table != "environments" {
+			// These get columns in later steps.
+			grows := table == "environments" || table == "sessions"
+			if diff := cmp.Diff(rows, after[table]); diff != "" && !grows {
 				t.Errorf("version %d changed %s (-before +after):\n%s", source.Version, table, diff)
 			}
 			if after[table] == "" {

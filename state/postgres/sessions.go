@@ -26,6 +26,8 @@ func (s sessions) Create(ctx context.Context, n *nixspace.Session) error {
 		StartedAt: n.StartedAt, LastActivity: n.LastActivity, EnvironmentID: n.EnvironmentID, Number: number,
 		Generation: n.Generation, Reason: n.Reason, ReasonCode: n.ReasonCode, Driver: n.Driver, Isolation: n.Isolation,
 		Ephemeral: n.Ephemeral, StatusSince: n.Since, EndedAt: nullTime(n.EndedAt), CreatedBy: n.CreatedBy,
+		Throwaway: n.Throwaway, DiskOnly: n.DiskOnly, SnapshotID: nullID(n.SnapshotID), ForkOf: nullID(n.ForkOf),
+		NeedsSnapshot: nullID(n.NeedsSnapshot),
 	})
 	if err != nil {
 		return mapError(err, "create a session")
@@ -69,7 +71,7 @@ func (s sessions) List(ctx context.Context, f nixspace.SessionFilter) ([]nixspac
 
 func (s sessions) Transition(ctx context.Context, c nixspace.SessionChange) (*nixspace.Session, error) {
 	p := db.StepSessionParams{
-		Status: string(c.To), At: c.At, Restart: c.Restart, Reason: c.Reason, ReasonCode: c.ReasonCode,
+		Status: string(c.To), At: c.At, Restart: c.Restart, Resume: c.Resume, Reason: c.Reason, ReasonCode: c.ReasonCode,
 		VmID: c.VMID, Driver: c.Driver, Isolation: c.Isolation,
 		ID: c.ID, Generation: c.Generation, FromStatus: texts(c.From),
 	}
@@ -113,6 +115,7 @@ func session(row db.Session, slug, name string) nixspace.Session {
 		Status: nixspace.SessionStatus(row.Status), Reason: row.Reason, ReasonCode: row.ReasonCode,
 		Generation: row.Generation, Driver: row.Driver, Isolation: row.Isolation, Ephemeral: row.Ephemeral,
 		StartedAt: row.StartedAt.UTC(), Since: row.StatusSince.UTC(), LastActivity: row.LastActivity.UTC(),
-		EndedAt: timeOf(row.EndedAt), CreatedBy: row.CreatedBy,
+		EndedAt: timeOf(row.EndedAt), CreatedBy: row.CreatedBy, Throwaway: row.Throwaway, Resuming: row.Resuming,
+		SnapshotID: idOf(row.SnapshotID), ForkOf: idOf(row.ForkOf), NeedsSnapshot: idOf(row.NeedsSnapshot), DiskOnly: row.DiskOnly,
 	}
 }

@@ -43,7 +43,7 @@ func (q *Queries) EnvironmentRefs(ctx context.Context, maxRows int32) ([]Environ
 }
 
 const environments = `-- name: Environments :many
-SELECT e.id, e.hash, e.parent_id, e.name, e.flake_content, e.created_at, e.created_by, e.project_id, e.head_version_id, e.updated_at, e.last_session, p.slug FROM environments AS e JOIN projects AS p ON p.id = e.project_id
+SELECT e.id, e.hash, e.parent_id, e.name, e.flake_content, e.created_at, e.created_by, e.project_id, e.head_version_id, e.updated_at, e.last_session, e.last_snapshot, p.slug FROM environments AS e JOIN projects AS p ON p.id = e.project_id
 WHERE $1::uuid IS NULL OR e.project_id = $1::uuid
 ORDER BY p.slug, e.name
 `
@@ -74,6 +74,7 @@ func (q *Queries) Environments(ctx context.Context, project *nixspace.ID) ([]Env
 			&i.Environment.HeadVersionID,
 			&i.Environment.UpdatedAt,
 			&i.Environment.LastSession,
+			&i.Environment.LastSnapshot,
 			&i.Slug,
 		); err != nil {
 			return nil, err
@@ -87,7 +88,7 @@ func (q *Queries) Environments(ctx context.Context, project *nixspace.ID) ([]Env
 }
 
 const environmentsByID = `-- name: EnvironmentsByID :many
-SELECT e.id, e.hash, e.parent_id, e.name, e.flake_content, e.created_at, e.created_by, e.project_id, e.head_version_id, e.updated_at, e.last_session, p.slug FROM environments AS e JOIN projects AS p ON p.id = e.project_id
+SELECT e.id, e.hash, e.parent_id, e.name, e.flake_content, e.created_at, e.created_by, e.project_id, e.head_version_id, e.updated_at, e.last_session, e.last_snapshot, p.slug FROM environments AS e JOIN projects AS p ON p.id = e.project_id
 WHERE e.id = ANY ($1::uuid[])
 `
 
@@ -117,6 +118,7 @@ func (q *Queries) EnvironmentsByID(ctx context.Context, ids []nixspace.ID) ([]En
 			&i.Environment.HeadVersionID,
 			&i.Environment.UpdatedAt,
 			&i.Environment.LastSession,
+			&i.Environment.LastSnapshot,
 			&i.Slug,
 		); err != nil {
 			return nil, err
@@ -130,7 +132,7 @@ func (q *Queries) EnvironmentsByID(ctx context.Context, ids []nixspace.ID) ([]En
 }
 
 const environmentsNamed = `-- name: EnvironmentsNamed :many
-SELECT e.id, e.hash, e.parent_id, e.name, e.flake_content, e.created_at, e.created_by, e.project_id, e.head_version_id, e.updated_at, e.last_session, p.slug FROM environments AS e JOIN projects AS p ON p.id = e.project_id
+SELECT e.id, e.hash, e.parent_id, e.name, e.flake_content, e.created_at, e.created_by, e.project_id, e.head_version_id, e.updated_at, e.last_session, e.last_snapshot, p.slug FROM environments AS e JOIN projects AS p ON p.id = e.project_id
 WHERE e.name = $1 AND ($2::text = '' OR p.slug = $2)
 ORDER BY p.slug
 `
@@ -166,6 +168,7 @@ func (q *Queries) EnvironmentsNamed(ctx context.Context, arg EnvironmentsNamedPa
 			&i.Environment.HeadVersionID,
 			&i.Environment.UpdatedAt,
 			&i.Environment.LastSession,
+			&i.Environment.LastSnapshot,
 			&i.Slug,
 		); err != nil {
 			return nil, err

@@ -40,6 +40,7 @@ type Environment struct {
 	HeadVersionID nixspace.ID
 	UpdatedAt     time.Time
 	LastSession   int32
+	LastSnapshot  int32
 }
 
 type EnvironmentVersion struct {
@@ -113,6 +114,32 @@ type Session struct {
 	StatusSince          time.Time
 	EndedAt              *time.Time
 	CreatedBy            nixspace.ID
+	Resuming             bool
+	Throwaway            bool
+	DiskOnly             bool
+	SnapshotID           *nixspace.ID
+	ForkOf               *nixspace.ID
+	NeedsSnapshot        *nixspace.ID
+}
+
+type Snapshot struct {
+	ID            nixspace.ID
+	EnvironmentID nixspace.ID
+	VersionID     nixspace.ID
+	SessionID     nixspace.ID
+	SessionNumber int32
+	ParentID      *nixspace.ID
+	Name          string
+	State         string
+	Implicit      bool
+	Memory        bool
+	Consistency   string
+	Size          int64
+	Shared        int64
+	PauseNs       int64
+	CompatKey     string
+	CreatedAt     time.Time
+	CreatedBy     nixspace.ID
 }
 
 type User struct {

@@ -27,10 +27,12 @@ func (q *Queries) DeleteSession(ctx context.Context, id nixspace.ID) (int64, err
 const insertSession = `-- name: InsertSession :exec
 INSERT INTO sessions
     (id, environment_version_id, vm_id, status, started_at, last_activity, environment_id, number, generation,
-     reason, reason_code, driver, isolation, ephemeral, status_since, ended_at, created_by)
+     reason, reason_code, driver, isolation, ephemeral, status_since, ended_at, created_by,
+     throwaway, disk_only, snapshot_id, fork_of, needs_snapshot)
 VALUES
     ($1, $2, $3, $4, $5, $6, $7, $8, $9,
-     $10, $11, $12, $13, $14, $15, $16, $17)
+     $10, $11, $12, $13, $14, $15, $16, $17,
+     $18, $19, $20, $21, $22)
 `
 
 type InsertSessionParams struct {
@@ -51,6 +53,11 @@ type InsertSessionParams struct {
 	StatusSince          time.Time
 	EndedAt              *time.Time
 	CreatedBy            nixspace.ID
+	Throwaway            bool
+	DiskOnly             bool
+	SnapshotID           *nixspace.ID
+	ForkOf               *nixspace.ID
+	NeedsSnapshot        *nixspace.ID
 }
 
 func (q *Queries) InsertSession(ctx context.Context, arg InsertSessionParams) error {
@@ -72,6 +79,11 @@ func (q *Queries) InsertSession(ctx context.Context, arg InsertSessionParams) er
 		arg.StatusSince,
 		arg.EndedAt,
 		arg.CreatedBy,
+		arg.Throwaway,
+		arg.DiskOnly,
+		arg.SnapshotID,
+		arg.ForkOf,
+		arg.NeedsSnapshot,
 	)
 	return err
 }
@@ -88,7 +100,7 @@ func (q *Queries) NextSessionNumber(ctx context.Context, id nixspace.ID) (int32,
 }
 
 const sessionByID = `-- name: SessionByID :one
-SELECT s.id, s.environment_version_id, s.vm_id, s.status, s.started_at, s.last_activity, s.environment_id, s.number, s.generation, s.reason, s.reason_code, s.driver, s.isolation, s.ephemeral, s.status_since, s.ended_at, s.created_by, p.slug, e.name
+SELECT s.id, s.environment_version_id, s.vm_id, s.status, s.started_at, s.last_activity, s.environment_id, s.number, s.generation, s.reason, s.reason_code, s.driver, s.isolation, s.ephemeral, s.status_since, s.ended_at, s.created_by, s.resuming, s.throwaway, s.disk_only, s.snapshot_id, s.fork_of, s.needs_snapshot, p.slug, e.name
 FROM sessions AS s JOIN environments AS e ON e.id = s.environment_id JOIN projects AS p ON p.id = e.project_id
 WHERE s.id = $1
 `
@@ -120,6 +132,12 @@ func (q *Queries) SessionByID(ctx context.Context, id nixspace.ID) (SessionByIDR
 		&i.Session.StatusSince,
 		&i.Session.EndedAt,
 		&i.Session.CreatedBy,
+		&i.Session.Resuming,
+		&i.Session.Throwaway,
+		&i.Session.DiskOnly,
+		&i.Session.SnapshotID,
+		&i.Session.ForkOf,
+		&i.Session.NeedsSnapshot,
 		&i.Slug,
 		&i.Name,
 	)
@@ -127,7 +145,7 @@ func (q *Queries) SessionByID(ctx context.Context, id nixspace.ID) (SessionByIDR
 }
 
 const sessions = `-- name: Sessions :many
-SELECT s.id, s.environment_version_id, s.vm_id, s.status, s.started_at, s.last_activity, s.environment_id, s.number, s.generation, s.reason, s.reason_code, s.driver, s.isolation, s.ephemeral, s.status_since, s.ended_at, s.created_by, p.slug, e.name
+SELECT s.id, s.environment_version_id, s.vm_id, s.status, s.started_at, s.last_activity, s.environment_id, s.number, s.generation, s.reason, s.reason_code, s.driver, s.isolation, s.ephemeral, s.status_since, s.ended_at, s.created_by, s.resuming, s.throwaway, s.disk_only, s.snapshot_id, s.fork_of, s.needs_snapshot, p.slug, e.name
 FROM sessions AS s JOIN environments AS e ON e.id = s.environment_id JOIN projects AS p ON p.id = e.project_id
 WHERE ($1::uuid IS NULL OR s.environment_id = $1::uuid)
   AND ($2::integer = 0 OR s.number = $2)
@@ -181,6 +199,12 @@ func (q *Queries) Sessions(ctx context.Context, arg SessionsParams) ([]SessionsR
 			&i.Session.StatusSince,
 			&i.Session.EndedAt,
 			&i.Session.CreatedBy,
+			&i.Session.Resuming,
+			&i.Session.Throwaway,
+			&i.Session.DiskOnly,
+			&i.Session.SnapshotID,
+			&i.Session.ForkOf,
+			&i.Session.NeedsSnapshot,
 			&i.Slug,
 			&i.Name,
 		); err != nil {
@@ -204,10 +228,15 @@ UPDATE sessions SET
     ended_at     = $4::timestamptz,
     reason       = $5,
     reason_code  = $6,
-    vm_id     = CASE WHEN $3 THEN '' WHEN $7::text <> '' THEN $7 ELSE vm_id END,
-    driver    = CASE WHEN $3 THEN '' WHEN $8::text <> '' THEN $8 ELSE driver END,
-    isolation = CASE WHEN $3 THEN '' WHEN $9::text <> '' THEN $9 ELSE isolation END
-WHERE id = $10 AND generation = $11 AND status = ANY ($12::text[])
+    resuming     = CASE WHEN $3 THEN $7::boolean ELSE resuming END,
+    needs_snapshot = CASE
+        WHEN NOT throwaway AND $1 = 'running' THEN NULL
+        WHEN throwaway AND $1 IN ('stopped', 'failed') THEN NULL
+        ELSE needs_snapshot END,
+    vm_id     = CASE WHEN $3 THEN '' WHEN $8::text <> '' THEN $8 ELSE vm_id END,
+    driver    = CASE WHEN $3 THEN '' WHEN $9::text <> '' THEN $9 ELSE driver END,
+    isolation = CASE WHEN $3 THEN '' WHEN $10::text <> '' THEN $10 ELSE isolation END
+WHERE id = $11 AND generation = $12 AND status = ANY ($13::text[])
 `
 
 type StepSessionParams struct {
@@ -217,6 +246,7 @@ type StepSessionParams struct {
 	EndedAt    *time.Time
 	Reason     string
 	ReasonCode string
+	Resume     bool
 	VmID       string
 	Driver     string
 	Isolation  string
@@ -233,6 +263,7 @@ func (q *Queries) StepSession(ctx context.Context, arg StepSessionParams) (int64
 		arg.EndedAt,
 		arg.Reason,
 		arg.ReasonCode,
+		arg.Resume,
 		arg.VmID,
 		arg.Driver,
 		arg.Isolation,

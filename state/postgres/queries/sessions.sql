@@ -4,10 +4,12 @@ UPDATE environments SET last_session = last_session + 1 WHERE id = @id RETURNING
 -- name: InsertSession :exec
 INSERT INTO sessions
     (id, environment_version_id, vm_id, status, started_at, last_activity, environment_id, number, generation,
-     reason, reason_code, driver, isolation, ephemeral, status_since, ended_at, created_by)
+     reason, reason_code, driver, isolation, ephemeral, status_since, ended_at, created_by,
+     throwaway, disk_only, snapshot_id, fork_of, needs_snapshot)
 VALUES
     (@id, @environment_version_id, @vm_id, @status, @started_at, @last_activity, @environment_id, @number, @generation,
-     @reason, @reason_code, @driver, @isolation, @ephemeral, @status_since, @ended_at, @created_by);
+     @reason, @reason_code, @driver, @isolation, @ephemeral, @status_since, @ended_at, @created_by,
+     @throwaway, @disk_only, @snapshot_id, @fork_of, @needs_snapshot);
 
 -- name: SessionByID :one
 SELECT sqlc.embed(s), p.slug, e.name
@@ -33,6 +35,11 @@ UPDATE sessions SET
     ended_at     = sqlc.narg(ended_at)::timestamptz,
     reason       = @reason,
     reason_code  = @reason_code,
+    resuming     = CASE WHEN @restart THEN @resume::boolean ELSE resuming END,
+    needs_snapshot = CASE
+        WHEN NOT throwaway AND @status = 'running' THEN NULL
+        WHEN throwaway AND @status IN ('stopped', 'failed') THEN NULL
+        ELSE needs_snapshot END,
     vm_id     = CASE WHEN @restart THEN '' WHEN @vm_id::text <> '' THEN @vm_id ELSE vm_id END,
     driver    = CASE WHEN @restart THEN '' WHEN @driver::text <> '' THEN @driver ELSE driver END,
     isolation = CASE WHEN @restart THEN '' WHEN @isolation::text <> '' THEN @isolation ELSE isolation END
