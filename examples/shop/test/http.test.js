@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { request } from 'node:http';
+import { Agent, request } from 'node:http';
 import { after, before, test } from 'node:test';
 
 import { createShopServer } from '../src/http.js';
@@ -11,8 +11,10 @@ const log = (err) => logged.push(err);
 const server = createShopServer(new Shop(pool), { log });
 const broken = createShopServer({ products: async () => { throw new Error('secret'); } }, { log });
 const servers = [server, broken];
+const agent = new Agent({ keepAlive: true });
 before(() => Promise.all(servers.map((s) => new Promise((resolve) => s.listen(0, '127.0.0.1', resolve)))));
 after(() => {
+  agent.destroy();
   for (const s of servers) {
     s.close();
     s.closeAllConnections?.();
@@ -22,7 +24,7 @@ after(() => {
 /** Asks the server. (fetch would do, but it takes longer to load than the tests to run.) */
 function call(method, path, body, of = server) {
   return new Promise((resolve, reject) => {
-    const req = request({ port: of.address().port, host: '127.0.0.1', method, path, agent: false }, (res) => {
+    const req = request({ port: of.address().port, host: '127.0.0.1', method, path, agent }, (res) => {
       const chunks = [];
       res.on('data', (chunk) => chunks.push(chunk));
       res.on('end', () => {
