@@ -310,3 +310,30 @@ func TestRootInvalid(t *testing.T) {
 		}
 	}
 }
+
+// A closure that is remembered is not taken for valid once its path is gone.
+func TestClosureIsForgottenWithItsPath(t *testing.T) {
+	e := open(t)
+	low, err := e.Store().AddText(t.Context(), "low", []byte("1"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	top, err := e.Store().AddText(t.Context(), "top", []byte(low), []string{low})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if c, err := e.Closure(t.Context(), top); err != nil || len(c) != 2 {
+			t.Fatalf("closure %v, %v", c, err)
+		}
+	}
+	both, err := e.Closure(t.Context(), top, low)
+	if err != nil || len(both) != 2 {
+		t.Errorf("closure of both: %v, %v", both, err)
+	}
+	e.Reconnect()
+	nixtest.Nix(t, "nix-store", "--delete", top)
+	if _, err := e.Closure(t.Context(), top); nixspace.ErrorCode(err) != "path_missing" {
+		t.Errorf("closure of what was deleted: %v", err)
+	}
+}

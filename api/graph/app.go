@@ -19,6 +19,7 @@ type App interface {
 	Sessions
 	Catalog
 	Events
+	Differences
 }
 
 // Projects are the use cases of projects.
@@ -73,6 +74,12 @@ type Catalog interface {
 // Events is the feed of what happens.
 type Events interface {
 	WatchEvents(ctx context.Context, after int64) (<-chan nixspace.Event, error)
+}
+
+// Differences are the questions about what is in versions.
+type Differences interface {
+	Diff(ctx context.Context, in app.DiffQuery) (*app.Difference, error)
+	Why(ctx context.Context, in app.WhyQuery) (*app.Reasons, error)
 }
 
 var _ App = (*app.App)(nil)

@@ -23,6 +23,7 @@ import (
 type Packages struct {
 	mu     sync.Mutex
 	offers []nixspace.Package
+	glibc  string              // what every output refers to
 	valid  map[string][]string // path → references
 	roots  map[string]string
 	drvs   map[string]drv
@@ -56,10 +57,10 @@ func NewPackages() *Packages {
 		add("postgresql_"+v[:2], "postgresql", v, v[:2] == "16")
 	}
 	slices.SortFunc(p.offers, func(a, b nixspace.Package) int { return cmp.Compare(a.Attr, b.Attr) })
-	glibc := storePath("glibc", "glibc-2.36")
-	p.valid[glibc] = []string{glibc}
+	p.glibc = storePath("glibc", "glibc-2.36")
+	p.valid[p.glibc] = []string{p.glibc}
 	for _, o := range p.offers {
-		p.valid[o.OutPath] = []string{glibc}
+		p.valid[o.OutPath] = []string{p.glibc}
 	}
 	return p
 }
@@ -87,7 +88,7 @@ func (p *Packages) SetPresent(present bool, attrs ...string) {
 		}
 		p.offers[i].Present = present
 		if present {
-			p.valid[o.OutPath] = []string{}
+			p.valid[o.OutPath] = []string{p.glibc}
 		} else {
 			delete(p.valid, o.OutPath)
 		}
@@ -103,7 +104,7 @@ func (p *Packages) SetVersion(attr, version string) {
 		if o.Attr == attr {
 			out := storePath("out "+attr+version, strings.ReplaceAll(attr, "_", "-")+"-"+version)
 			p.offers[i].Version, p.offers[i].OutPath, p.offers[i].DrvPath = version, out, out+".drv"
-			p.valid[out] = []string{}
+			p.valid[out] = []string{p.glibc}
 		}
 	}
 }
@@ -203,7 +204,7 @@ func (p *Packages) Realise(ctx context.Context, drvPath string, attrs []string, 
 	for i, o := range p.offers {
 		if slices.Contains(attrs, o.Attr) || o.DrvPath == drvPath {
 			p.offers[i].Present = true
-			p.valid[o.OutPath] = []string{}
+			p.valid[o.OutPath] = []string{p.glibc}
 			refs = append(refs, o.OutPath)
 		}
 	}

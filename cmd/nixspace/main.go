@@ -39,6 +39,8 @@ type commands struct {
 	Add    addCmd    `cmd:"" group:"environments" help:"Add packages to an environment."`
 	Remove removeCmd `cmd:"" group:"environments" help:"Remove packages from an environment."`
 	Build  buildCmd  `cmd:"" group:"environments" help:"Build an environment or version."`
+	Diff   diffCmd   `cmd:"" group:"environments" help:"Show what differs between two environments or versions."`
+	Why    whyCmd    `cmd:"" group:"environments" help:"Show why a package is in an environment."`
 
 	Run   runCmd   `cmd:"" group:"sessions" help:"Run a command in a new session of each environment, side by side."`
 	Start startCmd `cmd:"" group:"sessions" help:"Start a session."`

@@ -182,3 +182,9 @@ func (g *Graph) tree(start []int32, target int32, far []int) []Step {
 	}
 	return out
 }
+
+// Name returns the name of the step's package, and of the output.
+func (s Step) Name() string { return ParseName(s.Path).String() }
+
+// Version returns the version of the step's package; empty where it has none.
+func (s Step) Version() string { return ParseName(s.Path).Version }

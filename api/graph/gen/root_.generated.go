@@ -10,6 +10,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/api/graph/model"
 	"github.com/nixspace/nixspace/app"
 	gqlparser "github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -79,10 +80,49 @@ type ComplexityRoot struct {
 		Version func(childComplexity int) int
 	}
 
+	ClosureDiff struct {
+		Causes   func(childComplexity int) int
+		From     func(childComplexity int) int
+		Growth   func(childComplexity int) int
+		Packages func(childComplexity int) int
+		Paths    func(childComplexity int) int
+		To       func(childComplexity int) int
+	}
+
+	ClosureTotal struct {
+		Paths func(childComplexity int) int
+		Size  func(childComplexity int) int
+	}
+
 	CreateProjectPayload struct {
 		Build       func(childComplexity int) int
 		Environment func(childComplexity int) int
 		Project     func(childComplexity int) int
+	}
+
+	Diff struct {
+		Changes func(childComplexity int) int
+		Closure func(childComplexity int) int
+		Edits   func(childComplexity int) int
+		From    func(childComplexity int) int
+		FromRef func(childComplexity int) int
+		To      func(childComplexity int) int
+		ToRef   func(childComplexity int) int
+		Unbuilt func(childComplexity int) int
+	}
+
+	DiffCause struct {
+		Added   func(childComplexity int) int
+		Growth  func(childComplexity int) int
+		Paths   func(childComplexity int) int
+		Removed func(childComplexity int) int
+		Roots   func(childComplexity int) int
+	}
+
+	Edit struct {
+		Key   func(childComplexity int) int
+		Op    func(childComplexity int) int
+		Value func(childComplexity int) int
 	}
 
 	Environment struct {
@@ -161,9 +201,32 @@ type ComplexityRoot struct {
 		Version     func(childComplexity int) int
 	}
 
+	PackageDiff struct {
+		Asked    func(childComplexity int) int
+		From     func(childComplexity int) int
+		FromSize func(childComplexity int) int
+		Kind     func(childComplexity int) int
+		Name     func(childComplexity int) int
+		To       func(childComplexity int) int
+		ToSize   func(childComplexity int) int
+	}
+
 	PageInfo struct {
 		EndCursor   func(childComplexity int) int
 		HasNextPage func(childComplexity int) int
+	}
+
+	PathDiff struct {
+		From        func(childComplexity int) int
+		FromSize    func(childComplexity int) int
+		FromVersion func(childComplexity int) int
+		Growth      func(childComplexity int) int
+		Kind        func(childComplexity int) int
+		Name        func(childComplexity int) int
+		To          func(childComplexity int) int
+		ToSize      func(childComplexity int) int
+		ToVersion   func(childComplexity int) int
+		Via         func(childComplexity int) int
 	}
 
 	Progress struct {
@@ -193,6 +256,7 @@ type ComplexityRoot struct {
 
 	Query struct {
 		Build        func(childComplexity int, id nixspace.ID) int
+		Diff         func(childComplexity int, from string, to string, depth model.DiffDepth) int
 		Environment  func(childComplexity int, ref string) int
 		Environments func(childComplexity int, project *string, first *int, after *string) int
 		Packages     func(childComplexity int, query string, first *int) int
@@ -203,6 +267,7 @@ type ComplexityRoot struct {
 		Sessions     func(childComplexity int, environment *string, all *bool, first *int, after *string) int
 		Version      func(childComplexity int, ref string) int
 		Viewer       func(childComplexity int) int
+		Why          func(childComplexity int, ref string, what string, all bool) int
 	}
 
 	Realisation struct {
@@ -213,6 +278,33 @@ type ComplexityRoot struct {
 		OutPath       func(childComplexity int) int
 		Paths         func(childComplexity int) int
 		RealisedAt    func(childComplexity int) int
+	}
+
+	Reason struct {
+		ClosureSize func(childComplexity int) int
+		Name        func(childComplexity int) int
+		Path        func(childComplexity int) int
+		PathVersion func(childComplexity int) int
+		Paths       func(childComplexity int) int
+		Size        func(childComplexity int) int
+		Steps       func(childComplexity int) int
+		Truncated   func(childComplexity int) int
+	}
+
+	ReasonStep struct {
+		Depth    func(childComplexity int) int
+		Name     func(childComplexity int) int
+		Path     func(childComplexity int) int
+		Repeated func(childComplexity int) int
+		Size     func(childComplexity int) int
+		Target   func(childComplexity int) int
+		Version  func(childComplexity int) int
+	}
+
+	Reasons struct {
+		Reasons func(childComplexity int) int
+		Ref     func(childComplexity int) int
+		Version func(childComplexity int) int
 	}
 
 	ResolvedPackage struct {
@@ -471,6 +563,56 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ChangePayload.Version(childComplexity), true
 
+	case "ClosureDiff.causes":
+		if e.ComplexityRoot.ClosureDiff.Causes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClosureDiff.Causes(childComplexity), true
+	case "ClosureDiff.from":
+		if e.ComplexityRoot.ClosureDiff.From == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClosureDiff.From(childComplexity), true
+	case "ClosureDiff.growth":
+		if e.ComplexityRoot.ClosureDiff.Growth == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClosureDiff.Growth(childComplexity), true
+	case "ClosureDiff.packages":
+		if e.ComplexityRoot.ClosureDiff.Packages == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClosureDiff.Packages(childComplexity), true
+	case "ClosureDiff.paths":
+		if e.ComplexityRoot.ClosureDiff.Paths == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClosureDiff.Paths(childComplexity), true
+	case "ClosureDiff.to":
+		if e.ComplexityRoot.ClosureDiff.To == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClosureDiff.To(childComplexity), true
+
+	case "ClosureTotal.paths":
+		if e.ComplexityRoot.ClosureTotal.Paths == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClosureTotal.Paths(childComplexity), true
+	case "ClosureTotal.size":
+		if e.ComplexityRoot.ClosureTotal.Size == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ClosureTotal.Size(childComplexity), true
+
 	case "CreateProjectPayload.build":
 		if e.ComplexityRoot.CreateProjectPayload.Build == nil {
 			break
@@ -489,6 +631,105 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.CreateProjectPayload.Project(childComplexity), true
+
+	case "Diff.changes":
+		if e.ComplexityRoot.Diff.Changes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Diff.Changes(childComplexity), true
+	case "Diff.closure":
+		if e.ComplexityRoot.Diff.Closure == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Diff.Closure(childComplexity), true
+	case "Diff.edits":
+		if e.ComplexityRoot.Diff.Edits == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Diff.Edits(childComplexity), true
+	case "Diff.from":
+		if e.ComplexityRoot.Diff.From == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Diff.From(childComplexity), true
+	case "Diff.fromRef":
+		if e.ComplexityRoot.Diff.FromRef == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Diff.FromRef(childComplexity), true
+	case "Diff.to":
+		if e.ComplexityRoot.Diff.To == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Diff.To(childComplexity), true
+	case "Diff.toRef":
+		if e.ComplexityRoot.Diff.ToRef == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Diff.ToRef(childComplexity), true
+	case "Diff.unbuilt":
+		if e.ComplexityRoot.Diff.Unbuilt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Diff.Unbuilt(childComplexity), true
+
+	case "DiffCause.added":
+		if e.ComplexityRoot.DiffCause.Added == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DiffCause.Added(childComplexity), true
+	case "DiffCause.growth":
+		if e.ComplexityRoot.DiffCause.Growth == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DiffCause.Growth(childComplexity), true
+	case "DiffCause.paths":
+		if e.ComplexityRoot.DiffCause.Paths == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DiffCause.Paths(childComplexity), true
+	case "DiffCause.removed":
+		if e.ComplexityRoot.DiffCause.Removed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DiffCause.Removed(childComplexity), true
+	case "DiffCause.roots":
+		if e.ComplexityRoot.DiffCause.Roots == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DiffCause.Roots(childComplexity), true
+
+	case "Edit.key":
+		if e.ComplexityRoot.Edit.Key == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Edit.Key(childComplexity), true
+	case "Edit.op":
+		if e.ComplexityRoot.Edit.Op == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Edit.Op(childComplexity), true
+	case "Edit.value":
+		if e.ComplexityRoot.Edit.Value == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Edit.Value(childComplexity), true
 
 	case "Environment.createdAt":
 		if e.ComplexityRoot.Environment.CreatedAt == nil {
@@ -877,6 +1118,49 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Package.Version(childComplexity), true
 
+	case "PackageDiff.asked":
+		if e.ComplexityRoot.PackageDiff.Asked == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PackageDiff.Asked(childComplexity), true
+	case "PackageDiff.from":
+		if e.ComplexityRoot.PackageDiff.From == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PackageDiff.From(childComplexity), true
+	case "PackageDiff.fromSize":
+		if e.ComplexityRoot.PackageDiff.FromSize == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PackageDiff.FromSize(childComplexity), true
+	case "PackageDiff.kind":
+		if e.ComplexityRoot.PackageDiff.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PackageDiff.Kind(childComplexity), true
+	case "PackageDiff.name":
+		if e.ComplexityRoot.PackageDiff.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PackageDiff.Name(childComplexity), true
+	case "PackageDiff.to":
+		if e.ComplexityRoot.PackageDiff.To == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PackageDiff.To(childComplexity), true
+	case "PackageDiff.toSize":
+		if e.ComplexityRoot.PackageDiff.ToSize == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PackageDiff.ToSize(childComplexity), true
+
 	case "PageInfo.endCursor":
 		if e.ComplexityRoot.PageInfo.EndCursor == nil {
 			break
@@ -889,6 +1173,67 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PageInfo.HasNextPage(childComplexity), true
+
+	case "PathDiff.from":
+		if e.ComplexityRoot.PathDiff.From == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PathDiff.From(childComplexity), true
+	case "PathDiff.fromSize":
+		if e.ComplexityRoot.PathDiff.FromSize == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PathDiff.FromSize(childComplexity), true
+	case "PathDiff.fromVersion":
+		if e.ComplexityRoot.PathDiff.FromVersion == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PathDiff.FromVersion(childComplexity), true
+	case "PathDiff.growth":
+		if e.ComplexityRoot.PathDiff.Growth == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PathDiff.Growth(childComplexity), true
+	case "PathDiff.kind":
+		if e.ComplexityRoot.PathDiff.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PathDiff.Kind(childComplexity), true
+	case "PathDiff.name":
+		if e.ComplexityRoot.PathDiff.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PathDiff.Name(childComplexity), true
+	case "PathDiff.to":
+		if e.ComplexityRoot.PathDiff.To == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PathDiff.To(childComplexity), true
+	case "PathDiff.toSize":
+		if e.ComplexityRoot.PathDiff.ToSize == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PathDiff.ToSize(childComplexity), true
+	case "PathDiff.toVersion":
+		if e.ComplexityRoot.PathDiff.ToVersion == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PathDiff.ToVersion(childComplexity), true
+	case "PathDiff.via":
+		if e.ComplexityRoot.PathDiff.Via == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PathDiff.Via(childComplexity), true
 
 	case "Progress.done":
 		if e.ComplexityRoot.Progress.Done == nil {
@@ -1005,6 +1350,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Build(childComplexity, args["id"].(nixspace.ID)), true
+	case "Query.diff":
+		if e.ComplexityRoot.Query.Diff == nil {
+			break
+		}
+
+		args, err := ec.field_Query_diff_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Diff(childComplexity, args["from"].(string), args["to"].(string), args["depth"].(model.DiffDepth)), true
 	case "Query.environment":
 		if e.ComplexityRoot.Query.Environment == nil {
 			break
@@ -1106,6 +1462,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Viewer(childComplexity), true
+	case "Query.why":
+		if e.ComplexityRoot.Query.Why == nil {
+			break
+		}
+
+		args, err := ec.field_Query_why_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Why(childComplexity, args["ref"].(string), args["what"].(string), args["all"].(bool)), true
 
 	case "Realisation.closureDigest":
 		if e.ComplexityRoot.Realisation.ClosureDigest == nil {
@@ -1149,6 +1516,117 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Realisation.RealisedAt(childComplexity), true
+
+	case "Reason.closureSize":
+		if e.ComplexityRoot.Reason.ClosureSize == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Reason.ClosureSize(childComplexity), true
+	case "Reason.name":
+		if e.ComplexityRoot.Reason.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Reason.Name(childComplexity), true
+	case "Reason.path":
+		if e.ComplexityRoot.Reason.Path == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Reason.Path(childComplexity), true
+	case "Reason.version":
+		if e.ComplexityRoot.Reason.PathVersion == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Reason.PathVersion(childComplexity), true
+	case "Reason.paths":
+		if e.ComplexityRoot.Reason.Paths == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Reason.Paths(childComplexity), true
+	case "Reason.size":
+		if e.ComplexityRoot.Reason.Size == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Reason.Size(childComplexity), true
+	case "Reason.steps":
+		if e.ComplexityRoot.Reason.Steps == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Reason.Steps(childComplexity), true
+	case "Reason.truncated":
+		if e.ComplexityRoot.Reason.Truncated == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Reason.Truncated(childComplexity), true
+
+	case "ReasonStep.depth":
+		if e.ComplexityRoot.ReasonStep.Depth == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReasonStep.Depth(childComplexity), true
+	case "ReasonStep.name":
+		if e.ComplexityRoot.ReasonStep.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReasonStep.Name(childComplexity), true
+	case "ReasonStep.path":
+		if e.ComplexityRoot.ReasonStep.Path == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReasonStep.Path(childComplexity), true
+	case "ReasonStep.repeated":
+		if e.ComplexityRoot.ReasonStep.Repeated == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReasonStep.Repeated(childComplexity), true
+	case "ReasonStep.size":
+		if e.ComplexityRoot.ReasonStep.Size == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReasonStep.Size(childComplexity), true
+	case "ReasonStep.target":
+		if e.ComplexityRoot.ReasonStep.Target == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReasonStep.Target(childComplexity), true
+	case "ReasonStep.version":
+		if e.ComplexityRoot.ReasonStep.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReasonStep.Version(childComplexity), true
+
+	case "Reasons.reasons":
+		if e.ComplexityRoot.Reasons.Reasons == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Reasons.Reasons(childComplexity), true
+	case "Reasons.ref":
+		if e.ComplexityRoot.Reasons.Ref == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Reasons.Ref(childComplexity), true
+	case "Reasons.version":
+		if e.ComplexityRoot.Reasons.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Reasons.Version(childComplexity), true
 
 	case "ResolvedPackage.attr":
 		if e.ComplexityRoot.ResolvedPackage.Attr == nil {
@@ -1618,6 +2096,161 @@ func newExecutionContext(
 }
 
 var sources = []*ast.Source{
+	{Name: "../schema/diff.graphqls", Input: `extend type Query {
+  """
+  The difference between two versions. Without from, an environment that was
+  branched from another one is compared with that one, and anything else with the
+  version before it.
+  """
+  diff(from: String! = "", to: String!, depth: DiffDepth! = CLOSURE): Diff!
+  """
+  Why a package, by its name or attribute, or a store path is in an environment:
+  the shortest way there, or with all, every way.
+  """
+  why(ref: String!, what: String!, all: Boolean! = false): Reasons!
+}
+
+enum DiffDepth {
+  "What the manifests say. Nothing has to be built for it."
+  MANIFEST
+  "Also the packages and store paths of both closures."
+  CLOSURE
+}
+
+"The difference between two versions, at three depths."
+type Diff {
+  "What people call the versions; from is empty for nothing at all."
+  fromRef: String!
+  toRef: String!
+  "Null when to is a first version: it is compared with nothing."
+  from: Version
+  to: Version!
+  "The manifests, by meaning."
+  changes: [Change!]!
+  "The same as data: changing from by these edits makes it mean what to means."
+  edits: [Edit!]!
+  "What is in the closures. Null where it was not asked for, or where unbuilt names a version."
+  closure: ClosureDiff
+  "The references of versions that must be built before their closures can be compared."
+  unbuilt: [String!]!
+}
+
+"One change to a manifest, as the mutation change takes it."
+type Edit {
+  op: ChangeOp!
+  key: String!
+  value: String!
+}
+
+"How large a closure is."
+type ClosureTotal {
+  paths: Int!
+  "Bytes of all NARs."
+  size: Int64!
+}
+
+"What changed from one closure to another. The base system of sessions is not part of it."
+type ClosureDiff {
+  from: ClosureTotal!
+  to: ClosureTotal!
+  "By how many bytes it grew; negative where it shrank."
+  growth: Int64!
+  "The packages of which any store path changed, by name."
+  packages: [PackageDiff!]!
+  "All store paths that changed, what grew most first."
+  paths: [PathDiff!]!
+  "Who asked for the growth. No path is counted twice: they add up to growth."
+  causes: [DiffCause!]!
+}
+
+enum DiffKind {
+  ADDED
+  REMOVED
+  UPGRADED
+  DOWNGRADED
+  "The same version, with other dependencies or made otherwise."
+  REBUILT
+}
+
+"What happened to a package."
+type PackageDiff {
+  kind: DiffKind!
+  name: String!
+  "Its versions, oldest first; more than one where a closure has several."
+  from: [String!]!
+  to: [String!]!
+  "Bytes of all its NARs."
+  fromSize: Int64!
+  toSize: Int64!
+  "Whether a manifest names it, rather than another package needing it."
+  asked: Boolean!
+}
+
+"What happened to a store path. Both from and to are set where one took the place of another of its name."
+type PathDiff {
+  kind: DiffKind!
+  "Without the version: openssl-dev."
+  name: String!
+  from: String!
+  to: String!
+  fromVersion: String!
+  toVersion: String!
+  fromSize: Int64!
+  toSize: Int64!
+  growth: Int64!
+  "The families of the manifest's packages that need it; none for the environment itself."
+  via: [String!]!
+}
+
+"A part of a closure's growth."
+type DiffCause {
+  "The families of the packages that need it, alone or together; none for the environment itself."
+  roots: [String!]!
+  added: Int64!
+  removed: Int64!
+  growth: Int64!
+  "Positions in ClosureDiff.paths, what grew most first."
+  paths: [Int!]!
+}
+
+"Why something is in an environment."
+type Reasons {
+  ref: String!
+  version: Version!
+  "One for each store path that was meant."
+  reasons: [Reason!]!
+}
+
+type Reason {
+  path: String!
+  "Of the package, without the version."
+  name: String!
+  version: String!
+  "Bytes of its NAR."
+  size: Int64!
+  "Bytes of all that it needs, itself included."
+  closureSize: Int64!
+  "How many store paths it needs, itself included."
+  paths: Int!
+  "The way there, as the lines of a tree."
+  steps: [ReasonStep!]!
+  "There are more steps than are shown."
+  truncated: Boolean!
+}
+
+type ReasonStep {
+  "How deep in the tree; 0 for the environment or the base system."
+  depth: Int!
+  path: String!
+  name: String!
+  version: String!
+  size: Int64!
+  "It is what was asked about."
+  target: Boolean!
+  "What is below it stands further up in the tree."
+  repeated: Boolean!
+}
+`, BuiltIn: false},
 	{Name: "../schema/environments.graphqls", Input: `"One code base."
 type Project {
   id: ID!
@@ -2137,6 +2770,34 @@ func (ec *executionContext) childFields_ChangePayload(ctx context.Context, field
 	return nil, fmt.Errorf("no field named %q was found under type ChangePayload", field.Name)
 }
 
+func (ec *executionContext) childFields_ClosureDiff(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "from":
+		return ec.fieldContext_ClosureDiff_from(ctx, field)
+	case "to":
+		return ec.fieldContext_ClosureDiff_to(ctx, field)
+	case "growth":
+		return ec.fieldContext_ClosureDiff_growth(ctx, field)
+	case "packages":
+		return ec.fieldContext_ClosureDiff_packages(ctx, field)
+	case "paths":
+		return ec.fieldContext_ClosureDiff_paths(ctx, field)
+	case "causes":
+		return ec.fieldContext_ClosureDiff_causes(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ClosureDiff", field.Name)
+}
+
+func (ec *executionContext) childFields_ClosureTotal(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "paths":
+		return ec.fieldContext_ClosureTotal_paths(ctx, field)
+	case "size":
+		return ec.fieldContext_ClosureTotal_size(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ClosureTotal", field.Name)
+}
+
 func (ec *executionContext) childFields_CreateProjectPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "project":
@@ -2147,6 +2808,56 @@ func (ec *executionContext) childFields_CreateProjectPayload(ctx context.Context
 		return ec.fieldContext_CreateProjectPayload_build(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type CreateProjectPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_Diff(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "fromRef":
+		return ec.fieldContext_Diff_fromRef(ctx, field)
+	case "toRef":
+		return ec.fieldContext_Diff_toRef(ctx, field)
+	case "from":
+		return ec.fieldContext_Diff_from(ctx, field)
+	case "to":
+		return ec.fieldContext_Diff_to(ctx, field)
+	case "changes":
+		return ec.fieldContext_Diff_changes(ctx, field)
+	case "edits":
+		return ec.fieldContext_Diff_edits(ctx, field)
+	case "closure":
+		return ec.fieldContext_Diff_closure(ctx, field)
+	case "unbuilt":
+		return ec.fieldContext_Diff_unbuilt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Diff", field.Name)
+}
+
+func (ec *executionContext) childFields_DiffCause(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "roots":
+		return ec.fieldContext_DiffCause_roots(ctx, field)
+	case "added":
+		return ec.fieldContext_DiffCause_added(ctx, field)
+	case "removed":
+		return ec.fieldContext_DiffCause_removed(ctx, field)
+	case "growth":
+		return ec.fieldContext_DiffCause_growth(ctx, field)
+	case "paths":
+		return ec.fieldContext_DiffCause_paths(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DiffCause", field.Name)
+}
+
+func (ec *executionContext) childFields_Edit(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "op":
+		return ec.fieldContext_Edit_op(ctx, field)
+	case "key":
+		return ec.fieldContext_Edit_key(ctx, field)
+	case "value":
+		return ec.fieldContext_Edit_value(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Edit", field.Name)
 }
 
 func (ec *executionContext) childFields_Environment(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -2281,6 +2992,26 @@ func (ec *executionContext) childFields_Package(ctx context.Context, field graph
 	return nil, fmt.Errorf("no field named %q was found under type Package", field.Name)
 }
 
+func (ec *executionContext) childFields_PackageDiff(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "kind":
+		return ec.fieldContext_PackageDiff_kind(ctx, field)
+	case "name":
+		return ec.fieldContext_PackageDiff_name(ctx, field)
+	case "from":
+		return ec.fieldContext_PackageDiff_from(ctx, field)
+	case "to":
+		return ec.fieldContext_PackageDiff_to(ctx, field)
+	case "fromSize":
+		return ec.fieldContext_PackageDiff_fromSize(ctx, field)
+	case "toSize":
+		return ec.fieldContext_PackageDiff_toSize(ctx, field)
+	case "asked":
+		return ec.fieldContext_PackageDiff_asked(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PackageDiff", field.Name)
+}
+
 func (ec *executionContext) childFields_PageInfo(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "hasNextPage":
@@ -2289,6 +3020,32 @@ func (ec *executionContext) childFields_PageInfo(ctx context.Context, field grap
 		return ec.fieldContext_PageInfo_endCursor(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type PageInfo", field.Name)
+}
+
+func (ec *executionContext) childFields_PathDiff(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "kind":
+		return ec.fieldContext_PathDiff_kind(ctx, field)
+	case "name":
+		return ec.fieldContext_PathDiff_name(ctx, field)
+	case "from":
+		return ec.fieldContext_PathDiff_from(ctx, field)
+	case "to":
+		return ec.fieldContext_PathDiff_to(ctx, field)
+	case "fromVersion":
+		return ec.fieldContext_PathDiff_fromVersion(ctx, field)
+	case "toVersion":
+		return ec.fieldContext_PathDiff_toVersion(ctx, field)
+	case "fromSize":
+		return ec.fieldContext_PathDiff_fromSize(ctx, field)
+	case "toSize":
+		return ec.fieldContext_PathDiff_toSize(ctx, field)
+	case "growth":
+		return ec.fieldContext_PathDiff_growth(ctx, field)
+	case "via":
+		return ec.fieldContext_PathDiff_via(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PathDiff", field.Name)
 }
 
 func (ec *executionContext) childFields_Progress(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -2359,6 +3116,60 @@ func (ec *executionContext) childFields_Realisation(ctx context.Context, field g
 		return ec.fieldContext_Realisation_realisedAt(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Realisation", field.Name)
+}
+
+func (ec *executionContext) childFields_Reason(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "path":
+		return ec.fieldContext_Reason_path(ctx, field)
+	case "name":
+		return ec.fieldContext_Reason_name(ctx, field)
+	case "version":
+		return ec.fieldContext_Reason_version(ctx, field)
+	case "size":
+		return ec.fieldContext_Reason_size(ctx, field)
+	case "closureSize":
+		return ec.fieldContext_Reason_closureSize(ctx, field)
+	case "paths":
+		return ec.fieldContext_Reason_paths(ctx, field)
+	case "steps":
+		return ec.fieldContext_Reason_steps(ctx, field)
+	case "truncated":
+		return ec.fieldContext_Reason_truncated(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Reason", field.Name)
+}
+
+func (ec *executionContext) childFields_ReasonStep(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "depth":
+		return ec.fieldContext_ReasonStep_depth(ctx, field)
+	case "path":
+		return ec.fieldContext_ReasonStep_path(ctx, field)
+	case "name":
+		return ec.fieldContext_ReasonStep_name(ctx, field)
+	case "version":
+		return ec.fieldContext_ReasonStep_version(ctx, field)
+	case "size":
+		return ec.fieldContext_ReasonStep_size(ctx, field)
+	case "target":
+		return ec.fieldContext_ReasonStep_target(ctx, field)
+	case "repeated":
+		return ec.fieldContext_ReasonStep_repeated(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ReasonStep", field.Name)
+}
+
+func (ec *executionContext) childFields_Reasons(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "ref":
+		return ec.fieldContext_Reasons_ref(ctx, field)
+	case "version":
+		return ec.fieldContext_Reasons_version(ctx, field)
+	case "reasons":
+		return ec.fieldContext_Reasons_reasons(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Reasons", field.Name)
 }
 
 func (ec *executionContext) childFields_ResolvedPackage(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

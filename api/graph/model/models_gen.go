@@ -3,6 +3,11 @@
 package model
 
 import (
+	"bytes"
+	"fmt"
+	"io"
+	"strconv"
+
 	"github.com/nixspace/nixspace"
 )
 
@@ -77,4 +82,61 @@ type Subscription struct {
 type VersionConnection struct {
 	Nodes    []nixspace.Version `json:"nodes"`
 	PageInfo *PageInfo          `json:"pageInfo"`
+}
+
+type DiffDepth string
+
+const (
+	// What the manifests say. Nothing has to be built for it.
+	DiffDepthManifest DiffDepth = "MANIFEST"
+	// Also the packages and store paths of both closures.
+	DiffDepthClosure DiffDepth = "CLOSURE"
+)
+
+var AllDiffDepth = []DiffDepth{
+	DiffDepthManifest,
+	DiffDepthClosure,
+}
+
+func (e DiffDepth) IsValid() bool {
+	switch e {
+	case DiffDepthManifest, DiffDepthClosure:
+		return true
+	}
+	return false
+}
+
+func (e DiffDepth) String() string {
+	return string(e)
+}
+
+func (e *DiffDepth) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = DiffDepth(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid DiffDepth", str)
+	}
+	return nil
+}
+
+func (e DiffDepth) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *DiffDepth) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e DiffDepth) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
 }
