@@ -61,7 +61,7 @@ func newHost(t testing.TB) *host {
 		t.Fatal(err)
 	}
 	t.Cleanup(d.Close)
-	w, err := workspace.Open(t.TempDir(), workspace.Limits{})
+	w, err := workspace.Open(t.TempDir(), nixspace.CodeLimits{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -178,7 +178,7 @@ func findSession(ctx context.Context, tx Tx, ref string) (*nixspace.Session, err
 	name, number, ok := splitSession(ref)
 	if !ok {
 		e := nixspace.Errorf(nixspace.KindInvalid, "reference_invalid", "%.200q does not name a session", ref)
-		return nil, e.WithHint("write ENVIRONMENT/NUMBER, as `nixspace list --sessions` shows it")
+		return nil, e.WithHint("write ENVIRONMENT/NUMBER, as `nixspace list sessions` shows it")
 	}
 	env, err := findEnvironment(ctx, tx, name)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/cmd/nixspace/client"
@@ -37,7 +38,7 @@ type catalogListCmd struct {
 
 // Run lists the catalog.
 func (c *catalogListCmd) Run(ctx context.Context, g *globals, std streams) error {
-	ps, err := g.packages(ctx, "", 500)
+	ps, err := g.packages(ctx, std, "", 500)
 	if err != nil {
 		return err
 	}
@@ -63,7 +64,7 @@ func (c *catalogSearchCmd) Run(ctx context.Context, g *globals, std streams) err
 	if c.Limit < 1 || c.Limit > 500 {
 		return nixspace.Errorf(nixspace.KindInvalid, "limit_invalid", "%d packages cannot be shown", c.Limit).WithHint("give --limit from 1 to 500")
 	}
-	ps, err := g.packages(ctx, strings.Join(c.Words, " "), c.Limit)
+	ps, err := g.packages(ctx, std, strings.Join(c.Words, " "), c.Limit)
 	if err != nil {
 		return err
 	}
@@ -79,6 +80,7 @@ func (c *catalogFetchCmd) Run(ctx context.Context, g *globals, std streams) erro
 	d := g.display(std)
 	defer d.Close()
 	return g.withCatalog(ctx, func(cat *catalog.Catalog) error {
+		checkPins(ctx, cat, d)
 		offers, err := cat.Offers(ctx)
 		if err != nil {
 			return err
@@ -100,6 +102,27 @@ func (c *catalogFetchCmd) Run(ctx context.Context, g *globals, std streams) erro
 		_, err = fmt.Fprintf(std.Out, "%s: here and working\n", strings.Join(attrs, ", "))
 		return err
 	})
+}
+
+// pinPatience is how long these verbs wait to hear whether the mirrors still have
+// what the catalog pins.
+const pinPatience = 15 * time.Second
+
+// checkPins lets the catalog pin anew what Debian has dropped. That it cannot ask
+// is told and no more: much works without a network.
+func checkPins(ctx context.Context, cat *catalog.Catalog, d *term.Display) {
+	ctx, cancel := context.WithTimeoutCause(ctx, pinPatience, fmt.Errorf("no answer after %v", pinPatience))
+	defer cancel()
+	err := cat.Check(ctx, func(p nixspace.Progress) {
+		if p.Log != "" {
+			d.Printf("%s", p.Log)
+			return
+		}
+		d.Report(p)
+	})
+	if err != nil && !errors.Is(err, context.Canceled) {
+		d.Printf("cannot ask whether what the catalog pins is still offered: %v", err)
+	}
 }
 
 // attrOf returns the attribute that a name means. An unknown one is returned as
@@ -146,7 +169,7 @@ func (*catalogUpdateCmd) Run(ctx context.Context, g *globals, std streams) error
 }
 
 // packages asks the server, where one runs, and else the catalog itself.
-func (g *globals) packages(ctx context.Context, query string, limit int) ([]client.Package, error) {
+func (g *globals) packages(ctx context.Context, std streams, query string, limit int) ([]client.Package, error) {
 	api, err := g.connect()
 	if err == nil {
 		defer api.Close()
@@ -156,7 +179,10 @@ func (g *globals) packages(ctx context.Context, query string, limit int) ([]clie
 		return nil, err
 	}
 	var ps []client.Package
+	d := g.display(std)
+	defer d.Close()
 	err = g.withCatalog(ctx, func(cat *catalog.Catalog) error {
+		checkPins(ctx, cat, d)
 		found, err := cat.Search(ctx, query, limit)
 		for _, p := range found {
 			ps = append(ps, client.Package{

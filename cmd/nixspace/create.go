@@ -21,12 +21,23 @@ type createCmd struct {
 	Path     string `arg:"" optional:"" default:"." help:"The folder with the code. In a git work tree, what git ignores stays out."`
 	Manifest string `placeholder:"FILE" help:"The manifest (- for standard input). Without it, the nixspace.toml in the folder."`
 	NoCode   bool   `help:"Send no code; needs --manifest."`
-	Detach   bool   `short:"d" help:"Do not wait for the build."`
+	codeLimit
+	Detach bool `short:"d" help:"Do not wait for the build."`
 }
 
 // Help says more than one line about the verb.
 func (*createCmd) Help() string {
 	return "The code is packed, sent to the server, and put at /workspace in every session. Then the environment is built.\n\nExample: nixspace create shop ./shop"
+}
+
+// codeLimit is the flag for how large a project's code may be, the same for who
+// sends it and for who takes it.
+type codeLimit struct {
+	MaxCode int64 `env:"NIXSPACE_MAX_CODE" default:"1024" placeholder:"MIB" help:"How many MiB the files of a project's code may have (${default}). The server has this limit too."`
+}
+
+func (l codeLimit) limits() nixspace.CodeLimits {
+	return nixspace.CodeLimits{Bytes: max(l.MaxCode, 1) << 20}
 }
 
 // Run makes a project.
@@ -57,7 +68,7 @@ func (c *createCmd) Run(ctx context.Context, g *globals, std streams) error {
 		if source, err = sourceName(c.Path); err != nil {
 			return err
 		}
-		if ws, err = upload(ctx, api, d, c.Path); err != nil {
+		if ws, err = upload(ctx, api, d, c.Path, c.limits()); err != nil {
 			return err
 		}
 	}
@@ -110,12 +121,12 @@ func sourceName(dir string) (string, error) {
 }
 
 // upload packs a folder and sends it while it packs.
-func upload(ctx context.Context, api *client.Client, d *term.Display, dir string) (client.Workspace, error) {
+func upload(ctx context.Context, api *client.Client, d *term.Display, dir string, limits nixspace.CodeLimits) (client.Workspace, error) {
 	r, w := io.Pipe()
 	var stats pack.Stats
 	packed := make(chan error, 1)
 	go func() {
-		st, err := pack.Dir(ctx, dir, &counter{w: w, d: d}, pack.DefaultLimits)
+		st, err := pack.Dir(ctx, dir, &counter{w: w, d: d}, limits)
 		stats = st
 		w.CloseWithError(err)
 		packed <- err

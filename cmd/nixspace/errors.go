@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/cmd/nixspace/term"
 )
 
 // exitFailed is what exec, shell and run exit with when NixSpace itself failed
@@ -79,6 +81,12 @@ func report(w io.Writer, asJSON bool, err error) int {
 		return c
 	}
 	fmt.Fprintf(w, "error: %s\n", e.Message)
+	// A line of the user's manifest, with a mark under what is wrong.
+	if excerpt, ok := e.Details["excerpt"].(string); ok {
+		for line := range strings.Lines(excerpt) {
+			fmt.Fprintf(w, "  %s\n", term.Clean(strings.TrimSuffix(line, "\n")))
+		}
+	}
 	if e.Hint != "" {
 		fmt.Fprintf(w, "hint: %s\n", e.Hint)
 	}

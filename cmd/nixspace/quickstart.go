@@ -1,13 +1,10 @@
 package main
 
 import (
-	"archive/tar"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,6 +14,7 @@ import (
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/cmd/nixspace/client"
+	"github.com/nixspace/nixspace/cmd/nixspace/pack"
 	"github.com/nixspace/nixspace/cmd/nixspace/term"
 	"github.com/nixspace/nixspace/examples"
 )
@@ -93,11 +91,11 @@ type quick struct {
 func (q quick) create(ctx context.Context) error {
 	q.d.Printf("\n%s", q.d.Bold("Quick start: one application, three PostgreSQL versions, side by side"))
 	q.d.Printf("  $ nixspace create %s examples/shop", quickProject)
-	archive, err := tarOf(examples.Shop())
-	if err != nil {
+	var archive bytes.Buffer
+	if _, err := pack.FS(ctx, examples.Shop(), &archive, nixspace.CodeLimits{}); err != nil {
 		return err
 	}
-	ws, err := q.api.PutWorkspace(ctx, bytes.NewReader(archive))
+	ws, err := q.api.PutWorkspace(ctx, &archive)
 	if err != nil {
 		return err
 	}
@@ -276,25 +274,4 @@ func testCounts(out string) (passed, failed int) {
 		}
 	}
 	return passed, failed
-}
-
-// tarOf packs the regular files of fsys.
-func tarOf(fsys fs.FS) ([]byte, error) {
-	var b bytes.Buffer
-	t := tar.NewWriter(&b)
-	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		data, err := fs.ReadFile(fsys, name)
-		if err != nil {
-			return err
-		}
-		if err := t.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(data))}); err != nil {
-			return err
-		}
-		_, err = t.Write(data)
-		return err
-	})
-	return b.Bytes(), errors.Join(err, t.Close())
 }

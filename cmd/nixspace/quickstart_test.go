@@ -1,15 +1,6 @@
 package main
 
-import (
-	"archive/tar"
-	"bytes"
-	"errors"
-	"io"
-	"testing"
-	"testing/fstest"
-
-	"github.com/google/go-cmp/cmp"
-)
+import "testing"
 
 func TestTestCounts(t *testing.T) {
 	for _, c := range []struct {
@@ -27,30 +18,5 @@ func TestTestCounts(t *testing.T) {
 				t.Errorf("got %d passed, %d failed, want %d and %d", passed, failed, c.passed, c.failed)
 			}
 		})
-	}
-}
-
-func TestTarOf(t *testing.T) {
-	archive, err := tarOf(fstest.MapFS{"a/b.txt": {Data: []byte("B")}, "c": {Data: []byte("C")}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := map[string]string{}
-	for r := tar.NewReader(bytes.NewReader(archive)); ; {
-		h, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		data, err := io.ReadAll(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got[h.Name] = string(data)
-	}
-	if diff := cmp.Diff(map[string]string{"a/b.txt": "B", "c": "C"}, got); diff != "" {
-		t.Error(diff)
 	}
 }

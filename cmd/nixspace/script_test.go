@@ -170,7 +170,7 @@ func startServer(t *testing.T, state string) (*testServer, error) {
 		cancel()
 		return nil, err
 	}
-	ws, err := workspace.Open(filepath.Join(state, "workspaces"), workspace.Limits{})
+	ws, err := workspace.Open(filepath.Join(state, "workspaces"), nixspace.CodeLimits{})
 	if err != nil {
 		cancel()
 		return nil, err

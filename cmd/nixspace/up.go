@@ -25,7 +25,8 @@ type upCmd struct {
 	Mirror      string   `name:"debian-mirror" env:"NIXSPACE_DEBIAN_MIRROR" placeholder:"URL" help:"A Debian mirror to fetch packages from, for machines whose apt names none."`
 	LogFormat   string   `name:"log-format" env:"NIXSPACE_LOG_FORMAT" enum:"text,json" default:"text" placeholder:"text|json" help:"How the log on standard error is written (${default}). With json, steps are log lines too."`
 	LogLevel    string   `name:"log-level" env:"NIXSPACE_LOG_LEVEL" enum:",debug,info,warn,error" default:"" placeholder:"LEVEL" help:"The least grave lines to log: debug, info, warn or error (warn on a terminal, which shows the steps themselves, else info)."`
-	Quickstart  bool     `name:"quickstart" env:"NIXSPACE_QUICKSTART" default:"true" negatable:"" help:"On an empty state directory, make an example project with three environments and run them side by side."`
+	codeLimit
+	Quickstart bool `name:"quickstart" env:"NIXSPACE_QUICKSTART" default:"true" negatable:"" help:"On an empty state directory, make an example project with three environments and run them side by side."`
 }
 
 // foreground is what a new server is used for.
@@ -70,7 +71,7 @@ func (c *upCmd) Run(ctx context.Context, g *globals, std streams) error {
 	err = server.Run(ctx, server.Config{
 		State: state, Listen: c.Listen, Hosts: c.Hosts, DatabaseURL: c.DatabaseURL, PGBin: c.PGBin,
 		Version: version, Log: log, Parts: server.Real(server.Settings{Accel: c.Accel, Mirror: c.Mirror}),
-		Report: show.step, Progress: d.Report, Force: force,
+		Code: c.limits(), Report: show.step, Progress: d.Report, Force: force,
 		Ready: func(ctx context.Context, r server.Running) error {
 			if d == nil {
 				log.Info("ready", "url", r.URL, "state", r.State)

@@ -296,6 +296,16 @@ func (f *fetch) debs(ctx context.Context, suite string, keys []string) (gone []s
 	job := "debs of " + suite
 	err = apt.Download(ctx, dir, want, func(part float64) { f.progress(job, int64(part*float64(bytes))) })
 	f.progress(job, 0)
+	if nixspace.ErrorCode(err) == registry.CodeFetchFailed {
+		// The index at hand may list what the mirror has dropped since.
+		lost, lookErr := apt.Lost(ctx, want)
+		if lookErr == nil && len(lost) > 0 {
+			for _, d := range lost {
+				gone = append(gone, byDeb[d])
+			}
+			return gone, nil // the next round fetches the rest
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

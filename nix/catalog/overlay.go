@@ -2,8 +2,6 @@ package catalog
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -165,73 +163,6 @@ func (x *resolution) replace(gone []string) error {
 		}
 		u.Libs = libs
 		x.lock.Units[name] = u
-	}
-	return nil
-}
-
-// Check asks Debian's mirror, once for each set of pins, whether it still has what
-// the catalog pins and this machine lacks, and pins anew what it has not. Doing so
-// before environments are made spares them from being resolved twice. It is quick
-// when it was done before.
-func (c *Catalog) Check(ctx context.Context, progress nixspace.ProgressFunc) error {
-	lock, x, err := c.current(ctx)
-	if err != nil {
-		return err
-	}
-	stamp := filepath.Join(c.cfg.Dir, "checked")
-	sum := sha256.Sum256([]byte(c.cfg.Mirror + "\n" + c.pinned.Digest()))
-	want := hex.EncodeToString(sum[:])
-	if b, err := os.ReadFile(stamp); err == nil && string(b) == want {
-		return nil
-	}
-	valid, err := c.valid(ctx, x)
-	if err != nil {
-		return err
-	}
-	var drvs []string
-	for _, e := range x.all() {
-		drvs = append(drvs, e.Drv)
-	}
-	bySuite := map[string]map[registry.Deb]string{}
-	for _, key := range x.missing(valid, drvs...) {
-		s := lock.Sources[key]
-		if key == seedKey {
-			s = lock.Sources[lock.Seed.Source]
-		}
-		if s.Kind != SourceDeb {
-			continue
-		}
-		if bySuite[s.Suite] == nil {
-			bySuite[s.Suite] = map[registry.Deb]string{}
-		}
-		bySuite[s.Suite][registry.Deb{Package: s.Package, Version: s.Version, Arch: s.Arch}] = key
-	}
-	unlock, err := c.lockDir(ctx)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	var gone []string
-	for _, suite := range slices.Sorted(maps.Keys(bySuite)) {
-		progress.Report(nixspace.Progress{Job: "Debian " + suite, Phase: "fetch"})
-		apt := registry.NewApt(filepath.Join(c.cfg.Dir, "apt", suite), suite, c.cfg.Mirror)
-		lost, err := apt.Gone(ctx, slices.Collect(maps.Keys(bySuite[suite])))
-		if err != nil {
-			return err
-		}
-		for _, d := range lost {
-			gone = append(gone, bySuite[suite][d])
-		}
-		progress.Report(nixspace.Progress{Job: "Debian " + suite, Phase: "fetch", Final: true})
-	}
-	if len(gone) > 0 {
-		slices.Sort(gone)
-		if err := c.repin(ctx, gone, progress); err != nil {
-			return err
-		}
-	}
-	if err := writeFile(stamp, []byte(want)); err != nil {
-		return fmt.Errorf("note that the pins were checked: %w", diskFull(err, "the catalog"))
 	}
 	return nil
 }

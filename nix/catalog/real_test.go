@@ -227,20 +227,8 @@ func TestSearch(t *testing.T) {
 // TestDroppedPins lets the catalog pin versions that Debian does not have, as it
 // is when the mirror has moved on, and a Debian package that it never had.
 func TestDroppedPins(t *testing.T) {
-	stale := func(key string) func(*Catalog) {
-		return func(c *Catalog) {
-			lock := c.pinned.clone()
-			s := lock.Sources[key]
-			s.Version, s.Name, s.Hash = "0.1-1", "stale.deb", strings.Repeat("0", 64)
-			lock.Sources[key] = s
-			c.pinned = lock
-			if err := c.setLock(lock); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
 	c := open(t)
-	stale("deb:trixie:hostname")(c)
+	stale(t, c, "deb:trixie:hostname")
 	before := offer(t, c, "hostname")
 	bash := offer(t, c, "bash")
 	source, err := c.Source(t.Context())
@@ -287,7 +275,7 @@ func TestDroppedPins(t *testing.T) {
 	if _, err := os.Stat(again.overlayFile() + ".old"); err != nil {
 		t.Errorf("the overlay of another lock was not set aside: %v", err)
 	}
-	stale("deb:trixie:hostname")(again)
+	stale(t, again, "deb:trixie:hostname")
 	if err := os.Rename(again.overlayFile()+".old", again.overlayFile()); err != nil {
 		t.Fatal(err)
 	}
@@ -298,12 +286,55 @@ func TestDroppedPins(t *testing.T) {
 
 	// Check finds such pins before anything is asked for.
 	early := open(t)
-	stale("deb:trixie:tree")(early)
+	stale(t, early, "deb:trixie:tree")
 	if err := early.Check(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 	if v := early.tree.lock.Sources["deb:trixie:tree"].Version; v == "0.1-1" {
 		t.Error("Check left a pin that Debian does not have")
+	}
+}
+
+// stale makes the catalog pin a version that Debian does not have.
+func stale(t *testing.T, c *Catalog, key string) {
+	t.Helper()
+	lock := c.pinned.clone()
+	s := lock.Sources[key]
+	s.Version, s.Name, s.Hash = "0.1-1", "stale.deb", strings.Repeat("0", 64)
+	lock.Sources[key] = s
+	c.pinned = lock
+	if err := c.setLock(lock); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestOldIndex lets the index at hand list a version that the mirror has dropped
+// since, as it is some days after the index was fetched.
+func TestOldIndex(t *testing.T) {
+	c := open(t)
+	stale(t, c, "deb:trixie:hostname")
+	apt := registry.NewApt(filepath.Join(c.cfg.Dir, "apt", "trixie"), "trixie", "")
+	if err := apt.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	fresh := filepath.Join(t.TempDir(), "fresh")
+	behind := func(name, script string) {
+		real, err := exec.LookPath(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		client(t, name, script+"\nexec "+real+` "$@"`)
+	}
+	behind("apt-cache", `if [ "$1" = madison ] && [ ! -e `+fresh+` ]; then echo "hostname | 0.1-1 | somewhere"; exit; fi`)
+	behind("apt-get", `case $1 in
+update) : >`+fresh+` ;;
+download) [ -e `+fresh+` ] || { echo "E: Failed to fetch hostname: 404 Not Found" >&2; exit 100; } ;;
+esac`)
+	if err := c.Fetch(t.Context(), []string{"hostname"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if v := c.tree.lock.Sources["deb:trixie:hostname"].Version; v == "0.1-1" {
+		t.Error("the pin that Debian dropped is still there")
 	}
 }
 

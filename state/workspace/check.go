@@ -148,7 +148,7 @@ func uploadError(err error) error {
 // readError maps what checkTar and its reader say.
 func readError(l *limitReader, err error) error {
 	if l.exceeded {
-		return nixspace.Errorf(nixspace.KindLimit, "workspace_too_large", "the code is larger than %d MiB", l.limit>>20).
+		return nixspace.Errorf(nixspace.KindLimit, "workspace_too_large", "the code is larger than %d MiB", l.files>>20).
 			WithHint("leave out what can be made again, such as node_modules, with .gitignore")
 	}
 	return uploadError(err)
@@ -170,6 +170,7 @@ func diskError(err error) error {
 type limitReader struct {
 	r        io.Reader
 	n, limit int64
+	files    int64 // how many bytes the files may have, for the error
 	exceeded bool
 }
 

@@ -29,16 +29,7 @@ import (
 	"github.com/nixspace/nixspace"
 )
 
-// Limits bound what an archive may hold. The zero value of a field means its
-// default.
-type Limits struct {
-	Size  int64 // bytes, uncompressed; 2 GiB
-	Files int   // entries; 200,000
-}
-
 const (
-	defaultSize  = 2 << 30
-	defaultFiles = 200_000
 	maxName      = 4096 // bytes of a path, as Linux has it
 	maxDepth     = 128  // parts of a path
 	maxReadFile  = 1 << 20
@@ -49,22 +40,16 @@ const (
 // several processes.
 type Store struct {
 	dir    string
-	limits Limits
+	limits nixspace.CodeLimits
 }
 
 // Open returns the store in dir, which it makes if needed. It deletes what an
 // upload that was interrupted left behind.
-func Open(dir string, limits Limits) (*Store, error) {
-	if limits.Size == 0 {
-		limits.Size = defaultSize
-	}
-	if limits.Files == 0 {
-		limits.Files = defaultFiles
-	}
+func Open(dir string, limits nixspace.CodeLimits) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make the workspace store: %w", err)
 	}
-	s := &Store{dir: dir, limits: limits}
+	s := &Store{dir: dir, limits: limits.WithDefaults()}
 	return s, s.clean()
 }
 
@@ -161,7 +146,7 @@ func (s *Store) copy(dst io.Writer, plain io.Reader) (nixspace.Workspace, error)
 	}
 	defer func() { _ = enc.Close() }() // again, after a failure: frees it
 	sum := sha256.New()
-	limited := &limitReader{r: plain, limit: s.limits.Size}
+	limited := &limitReader{r: plain, limit: s.limits.Archive(), files: s.limits.Bytes}
 	tee := io.TeeReader(limited, io.MultiWriter(sum, enc))
 	files, err := checkTar(tee, s.limits.Files)
 	if err != nil {

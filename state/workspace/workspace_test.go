@@ -56,7 +56,7 @@ func zstded(b []byte) []byte {
 	return w.EncodeAll(b, nil)
 }
 
-func open(t testing.TB, limits Limits) *Store {
+func open(t testing.TB, limits nixspace.CodeLimits) *Store {
 	t.Helper()
 	s, err := Open(t.TempDir(), limits)
 	if err != nil {
@@ -87,7 +87,7 @@ func TestPutAndRead(t *testing.T) {
 	sum := sha256.Sum256(plain)
 	for name, upload := range map[string][]byte{"plain": plain, "gzip": gzipped(plain), "zstd": zstded(plain)} {
 		t.Run(name, func(t *testing.T) {
-			s := open(t, Limits{})
+			s := open(t, nixspace.CodeLimits{})
 			w, err := s.Put(t.Context(), iotest.OneByteReader(bytes.NewReader(upload)))
 			if err != nil {
 				t.Fatal(err)
@@ -149,7 +149,7 @@ func TestPutRefuses(t *testing.T) {
 		"too much padding":           {append(archive(file("a", "x")), make([]byte, 70_000)...), "workspace_too_large"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := open(t, Limits{Size: 64 << 10, Files: 3})
+			s := open(t, nixspace.CodeLimits{Bytes: 64 << 10, Files: 3})
 			_, err := s.Put(t.Context(), bytes.NewReader(test.upload))
 			if nixspace.ErrorCode(err) != test.code {
 				t.Errorf("got %v (%s), want %s", err, nixspace.ErrorCode(err), test.code)
@@ -162,7 +162,7 @@ func TestPutRefuses(t *testing.T) {
 }
 
 func TestPutBrokenOff(t *testing.T) {
-	s := open(t, Limits{})
+	s := open(t, nixspace.CodeLimits{})
 	good := archive(file("a", strings.Repeat("x", 1<<20)))
 	_, err := s.Put(t.Context(), io.MultiReader(bytes.NewReader(good[:5000]), iotest.ErrReader(errors.New("connection reset"))))
 	if nixspace.ErrorCode(err) != "workspace_invalid" {
@@ -179,11 +179,11 @@ func TestPutBrokenOff(t *testing.T) {
 }
 
 func TestOpenCleansUp(t *testing.T) {
-	s := open(t, Limits{})
+	s := open(t, nixspace.CodeLimits{})
 	if err := os.WriteFile(filepath.Join(s.dir, ".upload-123"), []byte("half"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(s.dir, Limits{}); err != nil {
+	if _, err := Open(s.dir, nixspace.CodeLimits{}); err != nil {
 		t.Fatal(err)
 	}
 	if names := left(t, s); len(names) != 0 {
@@ -192,7 +192,7 @@ func TestOpenCleansUp(t *testing.T) {
 }
 
 func TestPathRefusesNames(t *testing.T) {
-	s := open(t, Limits{})
+	s := open(t, nixspace.CodeLimits{})
 	for _, digest := range []string{"", "../x", strings.Repeat("a", 63), strings.Repeat("A", 64), strings.Repeat("a", 64)} {
 		if _, err := s.Path(digest); nixspace.ErrorKind(err) != nixspace.KindNotFound {
 			t.Errorf("%q: got %v", digest, err)
@@ -207,7 +207,7 @@ func FuzzPut(f *testing.F) {
 	f.Add(gzipped(archive(entry(tar.TypeSymlink, "a", "../b"))))
 	f.Add(zstded(archive(entry(tar.TypeDir, "a", ""), entry(tar.TypeLink, "b", "a/c"))))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		s := open(t, Limits{Size: 1 << 20, Files: 100})
+		s := open(t, nixspace.CodeLimits{Bytes: 1 << 20, Files: 100})
 		w, err := s.Put(t.Context(), bytes.NewReader(b))
 		if err != nil {
 			if nixspace.ErrorKind(err) == nixspace.KindInternal {

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,15 +19,17 @@ var ErrStop = errors.New("enough")
 
 // dial opens a websocket.
 func (c *Client) dial(ctx context.Context, path, subprotocol string, readLimit int64) (*websocket.Conn, error) {
+	answer := &refusal{next: c.http.Transport}
 	//nolint:bodyclose // the package closes it, or has read it
 	conn, res, err := websocket.Dial(ctx, c.endpoint(path), &websocket.DialOptions{
-		HTTPClient:      c.http,
+		HTTPClient:      &http.Client{Transport: answer},
 		HTTPHeader:      c.header(),
 		Subprotocols:    []string{subprotocol},
 		CompressionMode: websocket.CompressionDisabled,
 	})
 	if err != nil {
 		if res != nil && res.StatusCode != http.StatusSwitchingProtocols && res.Body != nil {
+			res.Body = io.NopCloser(bytes.NewReader(answer.body))
 			return nil, c.readProblem(res)
 		}
 		return nil, c.unreachable(err)
@@ -38,6 +41,27 @@ func (c *Client) dial(ctx context.Context, path, subprotocol string, readLimit i
 	}
 	conn.SetReadLimit(readLimit)
 	return conn, nil
+}
+
+// refusal keeps the body of an answer that is no upgrade: the websocket package
+// keeps 1 KiB of it, and an error with its details can be longer.
+type refusal struct {
+	next http.RoundTripper
+	body []byte
+}
+
+// RoundTrip sends a request.
+func (r *refusal) RoundTrip(req *http.Request) (*http.Response, error) {
+	res, err := r.next.RoundTrip(req)
+	if err != nil || res.StatusCode == http.StatusSwitchingProtocols {
+		return res, err
+	}
+	r.body, err = io.ReadAll(io.LimitReader(res.Body, answerMax))
+	if err := errors.Join(err, res.Body.Close()); err != nil {
+		return nil, err
+	}
+	res.Body = io.NopCloser(bytes.NewReader(r.body))
+	return res, nil
 }
 
 type subMessage struct {

@@ -22,15 +22,6 @@ import (
 	"github.com/nixspace/nixspace"
 )
 
-// Limits bound an archive.
-type Limits struct {
-	Bytes int64 // of all files
-	Files int
-}
-
-// DefaultLimits are what a server takes, too.
-var DefaultLimits = Limits{Bytes: 1 << 30, Files: 200_000}
-
 // Stats describe what went into an archive.
 type Stats struct {
 	Files   int
@@ -54,37 +45,51 @@ var epoch = time.Unix(1, 0)
 // takes what git tracks or would track, elsewhere everything but what is
 // commonly generated. Files keep whether they are executable, and nothing else
 // of their owner, mode or time.
-func Dir(ctx context.Context, dir string, w io.Writer, limits Limits) (Stats, error) {
+func Dir(ctx context.Context, dir string, w io.Writer, limits nixspace.CodeLimits) (Stats, error) {
 	var st Stats
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return st, openError(dir, err)
 	}
 	defer root.Close()
-	names, git, err := list(ctx, dir, root, limits)
+	names, git, err := list(ctx, dir, root, limits.WithDefaults())
 	if err != nil {
 		return st, err
 	}
 	st.Git = git
+	return st, write(ctx, root.FS(), names, w, &st, limits.WithDefaults())
+}
+
+// FS writes the files of fsys to w, as [Dir] does.
+func FS(ctx context.Context, fsys fs.FS, w io.Writer, limits nixspace.CodeLimits) (Stats, error) {
+	var st Stats
+	names, err := walk(ctx, fsys, limits.WithDefaults())
+	if err != nil {
+		return st, err
+	}
+	return st, write(ctx, fsys, names, w, &st, limits.WithDefaults())
+}
+
+func write(ctx context.Context, fsys fs.FS, names []string, w io.Writer, st *Stats, limits nixspace.CodeLimits) error {
 	z, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2))
 	if err != nil {
-		return st, fmt.Errorf("start compression: %w", err)
+		return fmt.Errorf("start compression: %w", err)
 	}
 	t := tar.NewWriter(z)
 	for _, name := range names {
 		if err := ctx.Err(); err != nil {
 			z.Close()
-			return st, err
+			return err
 		}
-		if err := add(root, t, name, &st, limits); err != nil {
+		if err := add(fsys, t, name, st, limits); err != nil {
 			z.Close()
-			return st, err
+			return err
 		}
 	}
 	if err := errors.Join(t.Close(), z.Close()); err != nil {
-		return st, fmt.Errorf("finish archive: %w", err)
+		return fmt.Errorf("finish archive: %w", err)
 	}
-	return st, nil
+	return nil
 }
 
 func openError(dir string, err error) error {
@@ -98,14 +103,20 @@ func openError(dir string, err error) error {
 }
 
 // list returns the files to pack, sorted, as slash-separated paths.
-func list(ctx context.Context, dir string, root *os.Root, limits Limits) (names []string, git bool, err error) {
+func list(ctx context.Context, dir string, root *os.Root, limits nixspace.CodeLimits) (names []string, git bool, err error) {
 	if names, ok := gitFiles(ctx, dir); ok {
 		if len(names) > limits.Files {
 			return nil, true, errFiles(limits)
 		}
 		return names, true, nil
 	}
-	err = fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+	names, err = walk(ctx, root.FS(), limits)
+	return names, false, err
+}
+
+// walk returns all files of a tree but what is commonly generated.
+func walk(ctx context.Context, fsys fs.FS, limits nixspace.CodeLimits) (names []string, err error) {
+	err = fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return nixspace.Errorf(nixspace.KindInvalid, "folder_unreadable", "%s cannot be read: %w", name, err)
 		}
@@ -124,7 +135,7 @@ func list(ctx context.Context, dir string, root *os.Root, limits Limits) (names 
 		return ctx.Err()
 	})
 	slices.Sort(names)
-	return names, false, err
+	return names, err
 }
 
 // gitFiles asks git for the files of a work tree. It reports false where dir is
@@ -147,8 +158,12 @@ func gitFiles(ctx context.Context, dir string) ([]string, bool) {
 	return slices.Compact(names), true // a file in conflict is listed once per side
 }
 
-func add(root *os.Root, t *tar.Writer, name string, st *Stats, limits Limits) error {
-	info, err := root.Lstat(filepath.FromSlash(name))
+func add(fsys fs.FS, t *tar.Writer, name string, st *Stats, limits nixspace.CodeLimits) error {
+	if !fs.ValidPath(name) {
+		return nixspace.Errorf(nixspace.KindInvalid, "file_name_invalid", "the name of %q is no text in UTF-8", name).
+			WithHint("rename it, or name it in .gitignore")
+	}
+	info, err := fs.Lstat(fsys, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // tracked by git, deleted in the work tree
 	}
@@ -163,7 +178,7 @@ func add(root *os.Root, t *tar.Writer, name string, st *Stats, limits Limits) er
 			h.Mode = 0o755
 		}
 	case info.Mode()&fs.ModeSymlink != 0:
-		target, err := root.Readlink(filepath.FromSlash(name))
+		target, err := fs.ReadLink(fsys, name)
 		if err != nil {
 			return fmt.Errorf("read link %s: %w", name, err)
 		}
@@ -188,7 +203,7 @@ func add(root *os.Root, t *tar.Writer, name string, st *Stats, limits Limits) er
 	if h.Typeflag != tar.TypeReg {
 		return nil
 	}
-	f, err := root.Open(filepath.FromSlash(name))
+	f, err := fsys.Open(name)
 	if err != nil {
 		return nixspace.Errorf(nixspace.KindInvalid, "file_unreadable", "%s cannot be read: %w", name, err)
 	}
@@ -213,7 +228,7 @@ func within(name, target string) bool {
 	return p != ".." && !strings.HasPrefix(p, "../")
 }
 
-func errFiles(l Limits) error {
+func errFiles(l nixspace.CodeLimits) error {
 	return nixspace.Errorf(nixspace.KindLimit, "too_many_files", "the folder has more than %d files", l.Files).
 		WithHint("leave out what can be made again: name it in .gitignore, or choose a smaller folder")
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -91,7 +92,7 @@ func read(t *testing.T, archive []byte) map[string]string {
 func dir(t *testing.T, path string) (map[string]string, pack.Stats, []byte) {
 	t.Helper()
 	var b bytes.Buffer
-	st, err := pack.Dir(t.Context(), path, &b, pack.DefaultLimits)
+	st, err := pack.Dir(t.Context(), path, &b, nixspace.CodeLimits{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,14 +169,14 @@ func TestLimits(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		path string
-		l    pack.Limits
+		l    nixspace.CodeLimits
 		code string
 	}{
-		{"bytes", path, pack.Limits{Bytes: 10, Files: 10}, "folder_too_large"},
-		{"files", path, pack.Limits{Bytes: 100, Files: 2}, "too_many_files"},
-		{"just fits", path, pack.Limits{Bytes: 11, Files: 3}, ""},
-		{"no folder", filepath.Join(path, "nope"), pack.DefaultLimits, "folder_not_found"},
-		{"a file", filepath.Join(path, "a"), pack.DefaultLimits, "folder_invalid"},
+		{"bytes", path, nixspace.CodeLimits{Bytes: 10, Files: 10}, "folder_too_large"},
+		{"files", path, nixspace.CodeLimits{Bytes: 100, Files: 2}, "too_many_files"},
+		{"just fits", path, nixspace.CodeLimits{Bytes: 11, Files: 3}, ""},
+		{"no folder", filepath.Join(path, "nope"), nixspace.CodeLimits{}, "folder_not_found"},
+		{"a file", filepath.Join(path, "a"), nixspace.CodeLimits{}, "folder_invalid"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := pack.Dir(t.Context(), tt.path, io.Discard, tt.l)
@@ -186,7 +187,20 @@ func TestLimits(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := pack.Dir(ctx, path, io.Discard, pack.DefaultLimits); !errors.Is(err, context.Canceled) {
+	if _, err := pack.Dir(ctx, path, io.Discard, nixspace.CodeLimits{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("after it was given up: %v", err)
+	}
+}
+
+func TestFS(t *testing.T) {
+	var b bytes.Buffer
+	st, err := pack.FS(t.Context(), fstest.MapFS{
+		"a/b.txt": {Data: []byte("B")}, "run": {Data: []byte("C"), Mode: 0o755}, "node_modules/x": {Data: []byte("made again")},
+	}, &b, nixspace.CodeLimits{})
+	if err != nil || st.Files != 2 || st.Bytes != 2 {
+		t.Errorf("%+v, %v", st, err)
+	}
+	if diff := cmp.Diff(map[string]string{"a/b.txt": "B", "run": "x:C"}, read(t, b.Bytes())); diff != "" {
+		t.Error(diff)
 	}
 }

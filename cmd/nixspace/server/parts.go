@@ -28,7 +28,7 @@ func Real(set Settings) Parts {
 		Packages: set.packages,
 		Machines: set.machines,
 		Workspaces: func(_ context.Context, s Site) (app.Workspaces, error) {
-			return workspace.Open(s.Dir.Path("workspaces"), workspace.Limits{})
+			return workspace.Open(s.Dir.Path("workspaces"), s.Code)
 		},
 	}
 }
@@ -92,11 +92,20 @@ func (set Settings) packages(ctx context.Context, s Site) (_ app.Packages, _ Sto
 	if err != nil {
 		return nil, nil, err
 	}
+	checked := checkPins(ctx, c, pinPatience, s)
+	defer func() {
+		if err != nil {
+			checked()
+		}
+	}()
 	offers, err := c.Offers(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	return packages{c, e, len(offers)}, func(context.Context) error { return e.Close() }, nil
+	return packages{c, e, len(offers)}, func(context.Context) error {
+		checked()
+		return e.Close()
+	}, nil
 }
 
 // machines are processes of this host.

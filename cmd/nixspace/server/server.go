@@ -37,6 +37,7 @@ type Config struct {
 	Version     string
 	Log         *slog.Logger
 	Parts       Parts
+	Code        nixspace.CodeLimits // of projects
 
 	// Report is told about each step of the start and the stop. It may be nil.
 	Report func(Step)
@@ -62,6 +63,7 @@ type Site struct {
 	Dir      *statedir.Dir
 	Log      *slog.Logger
 	Progress nixspace.ProgressFunc
+	Code     nixspace.CodeLimits
 }
 
 // Stop ends something and returns when nothing of it is left. When its context
@@ -207,7 +209,7 @@ func (s *server) openMachines(ctx context.Context) (_ string, err error) {
 }
 
 func (s *server) site(part string) Site {
-	return Site{Dir: s.dir, Log: s.cfg.Log.With("part", part), Progress: s.cfg.Progress}
+	return Site{Dir: s.dir, Log: s.cfg.Log.With("part", part), Progress: s.cfg.Progress, Code: s.cfg.Code}
 }
 
 // describe returns what a part says of itself, if it does.
@@ -310,6 +312,7 @@ func (s *server) serve(ctx context.Context) (string, error) {
 	handler := web.New(web.Config{
 		App: s.running.App, Auth: token, Log: s.cfg.Log.With("part", "http"), Hosts: s.cfg.Hosts, Version: s.cfg.Version,
 		Health: telemetry.Health(), Ready: telemetry.Ready(s.checks()...), Metrics: metrics.Handler(s.cfg.Log),
+		MaxWorkspace: s.cfg.Code.WithDefaults().Archive(),
 	})
 	run, end := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan error, 1)

@@ -69,7 +69,7 @@ func config(dir string, machines *apptest.Machines) Config {
 			Packages: func(context.Context, Site) (app.Packages, Stop, error) { return apptest.NewPackages(), nil, nil },
 			Machines: func(context.Context, Site) (nixspace.Machines, Stop, error) { return machines, nil, nil },
 			Workspaces: func(_ context.Context, s Site) (app.Workspaces, error) {
-				return workspace.Open(s.Dir.Path("workspaces"), workspace.Limits{})
+				return workspace.Open(s.Dir.Path("workspaces"), nixspace.CodeLimits{})
 			},
 		},
 	}

@@ -196,7 +196,8 @@ func (a *Apt) Index(ctx context.Context) (*debian.Index, error) {
 }
 
 // Gone returns those of debs that the mirror no longer offers, after looking
-// at a fresh index where the one at hand lacks any.
+// at a fresh index where the one at hand lacks any. An index at hand that is old
+// may still list what the mirror has dropped: [Apt.Lost] looks at a fresh one.
 func (a *Apt) Gone(ctx context.Context, debs []Deb) ([]Deb, error) {
 	if err := a.prepare(ctx); err != nil {
 		return nil, err
@@ -205,6 +206,11 @@ func (a *Apt) Gone(ctx context.Context, debs []Deb) ([]Deb, error) {
 	if err != nil || len(gone) == 0 {
 		return nil, err
 	}
+	return a.Lost(ctx, debs)
+}
+
+// Lost fetches the index anew and returns those of debs that it does not list.
+func (a *Apt) Lost(ctx context.Context, debs []Deb) ([]Deb, error) {
 	if err := a.Refresh(ctx); err != nil {
 		return nil, err
 	}
