@@ -27,9 +27,11 @@ type App struct {
 	building *runSet  // builds that this process works on
 	starting *runSet  // sessions whose machine this process is starting
 	machines *machineTable
+	gates    *gates
+	activity *activity
 }
 
-// Config is what App works with. All fields are required.
+// Config is what App works with. All fields but HibernateAfter are required.
 type Config struct {
 	Store      Store
 	Packages   Packages
@@ -37,6 +39,9 @@ type Config struct {
 	Workspaces Workspaces
 	Jobs       Jobs
 	Log        *slog.Logger
+	// HibernateAfter is how long nobody must have worked in a session before it is
+	// hibernated; never when 0.
+	HibernateAfter time.Duration
 }
 
 // New returns the use cases over cfg.
@@ -44,6 +49,7 @@ func New(cfg Config) *App {
 	return &App{
 		cfg: cfg, log: cfg.Log, tasks: newTasks(), progress: newProgressHub(),
 		building: newRunSet(), starting: newRunSet(), machines: newMachineTable(),
+		gates: newGates(), activity: newActivity(),
 	}
 }
 

@@ -47,7 +47,9 @@ type host struct {
 	machines   *apptest.Machines
 	jobs       *apptest.Jobs
 	workspaces *workspace.Store
-	stop       func() // ends App.Run and waits for it; call it to play a shutdown
+
+	hibernateAfter time.Duration
+	stop           func() // ends App.Run and waits for it; call it to play a shutdown
 }
 
 var ada = app.Actor{ID: "aaaaaaaa-0000-4000-8000-000000000001", Name: "ada"}
@@ -77,7 +79,7 @@ func newHost(t testing.TB) *host {
 func (h *host) start(t testing.TB) {
 	t.Helper()
 	h.App = app.New(app.Config{
-		Store: h.jobs.Over(h.db), Packages: h.packages, Machines: h.machines, Workspaces: h.workspaces, Jobs: h.jobs,
+		Store: h.jobs.Over(h.db), Packages: h.packages, Machines: h.machines, Workspaces: h.workspaces, Jobs: h.jobs, HibernateAfter: h.hibernateAfter,
 		Log: slog.New(slog.NewTextHandler(testWriter{t}, nil)),
 	})
 	ctx, cancel := context.WithCancel(context.Background())

@@ -27,15 +27,9 @@ func (a *App) launch(ctx context.Context, s *nixspace.Session) error {
 		a.bring(ctx, &started)
 	})
 	if err != nil {
-		a.settleEnd(ctx, s, failedStart("the server is shutting down", "interrupted"))
+		a.failStart(ctx, s, "the server is shutting down", "interrupted")
 	}
 	return err
-}
-
-func failedStart(reason, code string) nixspace.SessionChange {
-	return nixspace.SessionChange{
-		From: []nixspace.SessionStatus{nixspace.SessionCreating}, To: nixspace.SessionFailed, Reason: reason, ReasonCode: code,
-	}
 }
 
 // bring takes a session from creating to running, or to failed with a reason.
@@ -62,12 +56,12 @@ func (a *App) bring(ctx context.Context, s *nixspace.Session) {
 	case errors.Is(cause, errSuperseded):
 		return // whoever stopped it ends the machine and records that
 	case errors.Is(cause, errTooLong):
-		a.settleEnd(ctx, s, failedStart("it took too long to start", "start_timeout"))
+		a.failStart(ctx, s, "it took too long to start", "start_timeout")
 	case errors.Is(cause, errShutdown):
-		a.settleEnd(ctx, s, failedStart("the server was stopped while it was starting", "interrupted"))
+		a.failStart(ctx, s, "the server was stopped while it was starting", "interrupted")
 	default:
 		text, code := a.explain("a session did not start", err)
-		a.settleEnd(ctx, s, failedStart(text, code))
+		a.failStart(ctx, s, text, code)
 	}
 }
 
@@ -178,6 +172,7 @@ func (a *App) machineSpec(ctx context.Context, tx Tx, s *nixspace.Session, v *ni
 		SessionID: s.ID, Generation: s.Generation, Hostname: hostname(env.Name, s.Number),
 		CPUs: needs.cpus, MemoryMiB: needs.memoryMiB, DiskMiB: needs.diskMiB,
 		Base: base, Environment: v.OutPath, Env: needs.env, Services: needs.services,
+		Resume: s.Resuming, Throwaway: s.Throwaway,
 	}
 	if spec.Layers, err = layers(infos, c, v.OutPath); err != nil {
 		return nil, err

@@ -77,6 +77,9 @@ func (a *App) reconcileSession(ctx context.Context, s *nixspace.Session) bool {
 		return false
 	}
 	status, err := a.machineStatus(ctx, s.ID)
+	if notFound(err) && s.Status != nixspace.SessionStopping && a.reconcileAsleep(ctx, s) {
+		return true
+	}
 	switch {
 	case err == nil && status.Generation == s.Generation && status.Status == nixspace.SessionRunning:
 		a.machines.put(status)
@@ -108,12 +111,34 @@ func (a *App) reconcileSession(ctx context.Context, s *nixspace.Session) bool {
 		a.log.Warn("a session's machine does not answer", "session", s.Ref(), "error", err)
 	}
 	reason, code := "its machine was gone when the server started", "machine_lost"
-	if s.Status == nixspace.SessionCreating {
+	switch s.Status {
+	case nixspace.SessionHibernated:
+		reason, code = "its memory was gone when the server started; its disk was kept", "memory_lost"
+	case nixspace.SessionCreating:
 		reason, code = "the server ended while it was starting", "interrupted"
 	}
 	a.log.Warn("a session lost its machine", "session", s.Ref(), "reason", reason)
 	a.settleEnd(ctx, s, nixspace.SessionChange{From: from, To: nixspace.SessionFailed, Reason: reason, ReasonCode: code})
 	return false
+}
+
+// reconcileAsleep reports whether a session without a machine is hibernated, and
+// records that where a crash came first: it was about to hibernate, or to resume.
+func (a *App) reconcileAsleep(ctx context.Context, s *nixspace.Session) bool {
+	if s.Status == nixspace.SessionCreating && !s.Resuming || !a.hasMemory(ctx, s.ID) {
+		return false
+	}
+	if s.Status == nixspace.SessionHibernated {
+		return true
+	}
+	reason, code := "the server ended while it hibernated", "hibernated"
+	if s.Resuming && s.Status == nixspace.SessionCreating {
+		reason, code = "the server ended while it was resuming", "interrupted"
+	}
+	if _, err := a.recordHibernation(ctx, s, reason, code); err != nil {
+		a.log.Error("cannot record that a session is hibernated", "session", s.ID, "error", err)
+	}
+	return true // its memory is kept either way
 }
 
 // attachLimit bounds how long one machine may take to answer.

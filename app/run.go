@@ -24,7 +24,11 @@ func (a *App) Run(ctx context.Context) error {
 	ctx = asSystem(ctx)
 	defer a.tasks.close()
 	statuses := a.cfg.Machines.Watch(ctx)
-	sweep := time.NewTicker(sweepEvery)
+	every := sweepEvery
+	if idle := a.cfg.HibernateAfter; idle > 0 {
+		every = max(min(every, idle/4), time.Second)
+	}
+	sweep := time.NewTicker(every)
 	defer sweep.Stop()
 	for {
 		select {
@@ -65,13 +69,13 @@ func (a *App) apply(ctx context.Context, m nixspace.MachineStatus) {
 	case nixspace.SessionRunning:
 		_, err := a.step(ctx, nixspace.SessionChange{
 			ID: m.SessionID, Generation: m.Generation, To: nixspace.SessionRunning,
-			From: []nixspace.SessionStatus{nixspace.SessionCreating, nixspace.SessionHibernated},
+			From: []nixspace.SessionStatus{nixspace.SessionCreating},
 			VMID: m.VMID, Driver: m.Driver, Isolation: m.Isolation,
 		})
 		if err != nil && !isCode(err, "session_moved") && !notFound(err) {
 			a.log.Error("cannot record that a session runs", "session", m.SessionID, "error", err)
 		}
-	case nixspace.SessionStopped, nixspace.SessionFailed:
+	case nixspace.SessionStopped, nixspace.SessionFailed, nixspace.SessionHibernated:
 		// Not here: to end what may be left can take a while, and others wait.
 		if err := a.tasks.start(ctx, func(ctx context.Context) { a.applyEnd(ctx, m) }); err != nil {
 			a.log.Warn("a machine ended while the server stops", "session", m.SessionID)
@@ -81,6 +85,11 @@ func (a *App) apply(ctx context.Context, m nixspace.MachineStatus) {
 
 // applyEnd records that a machine ended by itself.
 func (a *App) applyEnd(ctx context.Context, m nixspace.MachineStatus) {
+	leave, err := a.gates.enter(ctx, m.SessionID)
+	if err != nil {
+		return
+	}
+	defer leave()
 	s, err := a.cfg.Store.Read().Sessions().ByID(ctx, m.SessionID)
 	if err != nil {
 		if !notFound(err) {
@@ -88,7 +97,14 @@ func (a *App) applyEnd(ctx context.Context, m nixspace.MachineStatus) {
 		}
 		return
 	}
-	if s.Generation != m.Generation || !s.EndedAt.IsZero() || s.Status == nixspace.SessionStopping {
+	// A hibernated session has no machine that could end.
+	if s.Generation != m.Generation || !s.EndedAt.IsZero() || s.Status == nixspace.SessionStopping || s.Status == nixspace.SessionHibernated {
+		return
+	}
+	if m.Status == nixspace.SessionHibernated {
+		if _, err := a.gone(ctx, s); err != nil {
+			a.log.Warn("a machine hibernated by itself, and its memory is gone", "session", s.ID, "error", err)
+		}
 		return
 	}
 	a.settleEnd(ctx, s, nixspace.SessionChange{
@@ -114,13 +130,21 @@ func (a *App) sweep(ctx context.Context, now time.Time) error {
 		default:
 			m := a.machines.get(s.ID)
 			if m != nil && m.Generation == s.Generation && a.starting.get(s.ID) == nil && hasEnded(m.Status) {
-				a.applyEnd(ctx, *m)
+				if err := a.tasks.start(ctx, func(ctx context.Context) { a.applyEnd(ctx, *m) }); err != nil {
+					return err
+				}
+			} else if s.Status == nixspace.SessionRunning {
+				a.hibernateIdle(ctx, &s, now)
 			}
 			continue
 		}
 		a.log.Warn("a session is stuck", "session", s.ID, "status", s.Status, "since", s.Since)
 		err := a.tasks.start(ctx, func(ctx context.Context) {
 			a.starting.stop(ctx, s.ID, errTooLong)
+			if s.Resuming && s.Status == nixspace.SessionCreating {
+				a.failStart(ctx, &s, change.Reason, change.ReasonCode)
+				return
+			}
 			a.settleEnd(ctx, &s, change)
 		})
 		if err != nil {

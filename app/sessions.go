@@ -81,6 +81,9 @@ func (a *App) restartable(ctx context.Context, tx Tx, ref string) (*nixspace.Ses
 }
 
 func (a *App) startAgain(ctx context.Context, old *nixspace.Session) (*nixspace.Session, error) {
+	if old.Status == nixspace.SessionHibernated {
+		return a.resume(ctx, old)
+	}
 	if old.Status != nixspace.SessionStopped && old.Status != nixspace.SessionFailed {
 		return nil, nixspace.Errorf(nixspace.KindConflict, "session_not_stopped", "session %s is %s", old.Ref(), old.Status).
 			WithHint("stop it first, or start another session of %s", old.Environment)
@@ -209,6 +212,11 @@ func (a *App) StopSession(ctx context.Context, ref string) (*nixspace.Session, e
 // stop ends the machine of a session that is stopping: in order, then by force.
 func (a *App) stop(ctx context.Context, s *nixspace.Session) {
 	a.starting.stop(ctx, s.ID, errSuperseded)
+	leave, err := a.gates.enter(context.WithoutCancel(ctx), s.ID)
+	if err != nil {
+		return
+	}
+	defer leave()
 	graceful, cancel := context.WithTimeout(ctx, stopLimit)
 	m, err := a.cfg.Machines.Attach(graceful, s.ID)
 	if err == nil {
@@ -238,6 +246,7 @@ func (a *App) settleEnd(ctx context.Context, s *nixspace.Session, c nixspace.Ses
 		}
 	}
 	a.machines.forget(s.ID)
+	a.activity.forget(s.ID)
 	c.ID, c.Generation = s.ID, s.Generation
 	c.Reason, c.ReasonCode = cleanText(c.Reason), cleanText(c.ReasonCode)
 	record, cancel := context.WithTimeout(ctx, recordLimit)
@@ -292,7 +301,8 @@ func (a *App) RemoveSession(ctx context.Context, ref string) error {
 const touchEvery = 30 * time.Second
 
 // Machine returns the running machine of a session, to work in it, and counts
-// as activity.
+// as activity. One that is hibernated is resumed first; whoever asks meanwhile
+// waits for the same.
 func (a *App) Machine(ctx context.Context, ref string) (nixspace.Machine, error) {
 	tx, err := a.read(ctx)
 	if err != nil {
@@ -302,38 +312,59 @@ func (a *App) Machine(ctx context.Context, ref string) (nixspace.Machine, error)
 	if err != nil {
 		return nil, err
 	}
-	if s.Status != nixspace.SessionRunning {
-		e := nixspace.Errorf(nixspace.KindConflict, "session_not_running", "session %s is %s", s.Ref(), s.Status)
-		switch s.Status {
-		case nixspace.SessionCreating:
-			return nil, e.WithHint("wait until it runs")
-		case nixspace.SessionStopping:
-			return nil, e.WithHint("start another with `nixspace start %s`", s.Environment)
-		default:
-			return nil, e.WithHint("start it again with `nixspace start %s`", s.Ref())
+	for {
+		if asleep(s) {
+			if s, err = a.wake(ctx, s); err != nil {
+				return nil, err
+			}
 		}
+		if s.Status != nixspace.SessionRunning {
+			return nil, notRunning(s)
+		}
+		m, now, err := a.attach(ctx, s)
+		if err != nil || m != nil {
+			return m, err
+		}
+		s = now
+	}
+}
+
+// attach returns the machine of a session that runs, or the session when it does
+// not after all.
+func (a *App) attach(ctx context.Context, s *nixspace.Session) (nixspace.Machine, *nixspace.Session, error) {
+	leave, err := a.gates.enter(ctx, s.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer leave()
+	tx := a.cfg.Store.Read()
+	if s, err = tx.Sessions().ByID(ctx, s.ID); err != nil || s.Status != nixspace.SessionRunning {
+		return nil, s, err
 	}
 	m, err := a.cfg.Machines.Attach(ctx, s.ID)
 	if notFound(err) {
-		a.lost(ctx, s)
-		return nil, nixspace.Errorf(nixspace.KindConflict, "machine_lost", "the machine of session %s is gone", s.Ref()).
-			WithHint("start it again with `nixspace start %s`; its disk was kept", s.Ref())
+		s, err = a.gone(ctx, s)
+		return nil, s, err
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	a.activity.touch(s.ID)
 	if at := a.now(); a.machines.touch(s.ID, at, touchEvery) {
 		if err := tx.Sessions().Touch(ctx, s.ID, at); err != nil {
 			a.log.Warn("cannot store a session's activity", "session", s.ID, "error", err)
 		}
 	}
-	return m, nil
+	return activeMachine{m, s.ID, a.activity}, s, nil
 }
 
-// lost records that the machine of a running session is gone.
-func (a *App) lost(ctx context.Context, s *nixspace.Session) {
-	a.settleEnd(ctx, s, nixspace.SessionChange{
-		From: []nixspace.SessionStatus{nixspace.SessionRunning, nixspace.SessionHibernated}, To: nixspace.SessionFailed,
-		Reason: "its machine is gone", ReasonCode: "machine_lost",
-	})
+func notRunning(s *nixspace.Session) error {
+	e := nixspace.Errorf(nixspace.KindConflict, "session_not_running", "session %s is %s", s.Ref(), s.Status)
+	switch s.Status {
+	case nixspace.SessionCreating:
+		return e.WithHint("wait until it runs")
+	case nixspace.SessionStopping:
+		return e.WithHint("start another with `nixspace start %s`", s.Environment)
+	}
+	return e.WithHint("start it again with `nixspace start %s`", s.Ref())
 }

@@ -122,7 +122,7 @@ func (t *machineTable) put(s nixspace.MachineStatus) {
 
 // hasEnded reports whether nothing follows a state by itself.
 func hasEnded(s nixspace.SessionStatus) bool {
-	return s == nixspace.SessionStopped || s == nixspace.SessionFailed
+	return s == nixspace.SessionStopped || s == nixspace.SessionFailed || s == nixspace.SessionHibernated
 }
 
 func (t *machineTable) get(id nixspace.ID) *nixspace.MachineStatus {

@@ -17,6 +17,7 @@ type App interface {
 	Versions
 	Builds
 	Sessions
+	Hibernation
 	Catalog
 	Events
 	Differences
@@ -64,6 +65,12 @@ type Sessions interface {
 	WatchSession(ctx context.Context, ref string) (<-chan nixspace.SessionUpdate, error)
 	StopSession(ctx context.Context, ref string) (*nixspace.Session, error)
 	RemoveSession(ctx context.Context, ref string) error
+}
+
+// Hibernation are the use cases of sessions that rest in their files.
+type Hibernation interface {
+	HibernateSession(ctx context.Context, ref string) (*nixspace.Session, error)
+	ResumeSession(ctx context.Context, ref string) (*nixspace.Session, error)
 }
 
 // Catalog is the search for packages.

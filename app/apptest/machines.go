@@ -16,21 +16,26 @@ import (
 // Machines runs machines that exist in memory only. Like real ones they outlive
 // the App that started them: give the same Machines to the next one.
 type Machines struct {
-	mu       sync.Mutex
-	machines map[nixspace.ID]*machine // that run
-	disks    map[nixspace.ID]bool
-	specs    map[nixspace.ID]nixspace.MachineSpec
-	watchers map[chan nixspace.MachineStatus]context.Context
-	fail     error
-	gate     chan struct{}
-	reaped   []nixspace.ID
+	mu            sync.Mutex
+	machines      map[nixspace.ID]*machine // that run
+	disks         map[nixspace.ID]bool
+	memory        map[nixspace.ID]bool // of hibernated sessions
+	began         map[nixspace.ID]nixspace.ID
+	snapshots     map[nixspace.ID]nixspace.SnapshotInfo
+	specs         map[nixspace.ID]nixspace.MachineSpec
+	watchers      map[chan nixspace.MachineStatus]context.Context
+	fail          error
+	failSnapshots error
+	gate          chan struct{}
+	reaped        []nixspace.ID
 }
 
 // NewMachines returns a host without machines.
 func NewMachines() *Machines {
 	return &Machines{
 		machines: map[nixspace.ID]*machine{}, disks: map[nixspace.ID]bool{}, specs: map[nixspace.ID]nixspace.MachineSpec{},
-		watchers: map[chan nixspace.MachineStatus]context.Context{},
+		watchers: map[chan nixspace.MachineStatus]context.Context{}, memory: map[nixspace.ID]bool{},
+		began: map[nixspace.ID]nixspace.ID{}, snapshots: map[nixspace.ID]nixspace.SnapshotInfo{},
 	}
 }
 
@@ -128,7 +133,6 @@ func (h *Machines) Start(ctx context.Context, spec nixspace.MachineSpec, progres
 	h.mu.Lock()
 	gate, fail := h.gate, h.fail
 	h.specs[spec.SessionID] = spec
-	h.disks[spec.SessionID] = true
 	h.mu.Unlock()
 	progress.Report(nixspace.Progress{Job: spec.Hostname, Phase: "boot"})
 	if gate != nil {
@@ -141,10 +145,17 @@ func (h *Machines) Start(ctx context.Context, spec nixspace.MachineSpec, progres
 	if fail != nil {
 		return nil, fail
 	}
+	h.mu.Lock()
+	start, fallback, err := h.begin(spec)
+	h.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
 	now := time.Now()
 	m := &machine{host: h, status: nixspace.MachineStatus{
 		SessionID: spec.SessionID, Generation: spec.Generation, Status: nixspace.SessionRunning, Driver: "fake",
 		Isolation: "none (a test)", VMID: "vm-" + spec.Hostname, StartedAt: now, LastActivity: now,
+		Start: start, Fallback: fallback,
 	}}
 	h.mu.Lock()
 	if h.machines[spec.SessionID] != nil {
@@ -210,6 +221,7 @@ func (h *Machines) Reap(_ context.Context, session nixspace.ID) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.machines, session)
+	delete(h.memory, session)
 	h.reaped = append(h.reaped, session)
 	return nil
 }
@@ -222,6 +234,7 @@ func (h *Machines) Remove(_ context.Context, session nixspace.ID) error {
 		return errors.New("remove: the session's machine runs")
 	}
 	delete(h.disks, session)
+	delete(h.memory, session)
 	return nil
 }
 
@@ -245,9 +258,15 @@ func (m *machine) Exec(context.Context, nixspace.Command) (nixspace.Process, err
 	return nil, nixspace.Errorf(nixspace.KindNotFound, "command_not_found", "a fake machine has no commands")
 }
 
-// Dial implements nixspace.Machine.
-func (m *machine) Dial(context.Context, int) (net.Conn, error) {
-	return nil, nixspace.Errorf(nixspace.KindUnavailable, "port_closed", "a fake machine has no ports")
+// Dial implements nixspace.Machine. At port 8080 somebody answers, and says
+// nothing; the other ports are closed.
+func (m *machine) Dial(_ context.Context, port int) (net.Conn, error) {
+	if port != 8080 {
+		return nil, nixspace.Errorf(nixspace.KindUnavailable, "port_closed", "nothing listens on port %d of a fake machine", port)
+	}
+	here, there := net.Pipe()
+	there.Close()
+	return here, nil
 }
 
 // Logs implements nixspace.Machine.

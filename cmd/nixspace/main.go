@@ -42,13 +42,15 @@ type commands struct {
 	Diff   diffCmd   `cmd:"" group:"environments" help:"Show what differs between two environments or versions."`
 	Why    whyCmd    `cmd:"" group:"environments" help:"Show why a package is in an environment."`
 
-	Run   runCmd   `cmd:"" group:"sessions" help:"Run a command in a new session of each environment, side by side."`
-	Start startCmd `cmd:"" group:"sessions" help:"Start a session."`
-	Exec  execCmd  `cmd:"" group:"sessions" help:"Run a command in a session."`
-	Shell shellCmd `cmd:"" group:"sessions" help:"Open a shell in a session."`
-	Logs  logsCmd  `cmd:"" group:"sessions" help:"Print the log of a session or of one of its services."`
-	Stop  stopCmd  `cmd:"" group:"sessions" help:"Stop sessions."`
-	Rm    rmCmd    `cmd:"" group:"sessions" help:"Delete sessions with their disks."`
+	Run       runCmd       `cmd:"" group:"sessions" help:"Run a command in a new session of each environment, side by side."`
+	Start     startCmd     `cmd:"" group:"sessions" help:"Start a session."`
+	Exec      execCmd      `cmd:"" group:"sessions" help:"Run a command in a session."`
+	Shell     shellCmd     `cmd:"" group:"sessions" help:"Open a shell in a session."`
+	Logs      logsCmd      `cmd:"" group:"sessions" help:"Print the log of a session or of one of its services."`
+	Stop      stopCmd      `cmd:"" group:"sessions" help:"Stop sessions."`
+	Hibernate hibernateCmd `cmd:"" group:"sessions" help:"Put sessions to rest, with their memory."`
+	Resume    resumeCmd    `cmd:"" group:"sessions" help:"Continue hibernated sessions."`
+	Rm        rmCmd        `cmd:"" group:"sessions" help:"Delete sessions with their disks."`
 
 	Catalog    catalogCmd    `cmd:"" group:"other" help:"List, search, fetch and update packages."`
 	Completion completionCmd `cmd:"" group:"other" help:"Print a script that completes this command line in a shell."`

@@ -205,7 +205,9 @@ func (q quick) start(ctx context.Context, env *client.Environment) (*client.Sess
 		case s.Ephemeral:
 		case s.Is(nixspace.SessionRunning), s.Is(nixspace.SessionCreating):
 			return s, time.Now(), nil
-		case s.Is(nixspace.SessionStopped):
+		case s.Is(nixspace.SessionHibernated):
+			ref = s.Ref // an earlier `up` ended; it goes on where it was
+		case s.Is(nixspace.SessionStopped) && ref == env.Ref:
 			ref = s.Ref
 		}
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 
-	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/cmd/nixspace/client"
 )
 
@@ -20,7 +19,7 @@ func (c *rmCmd) Run(ctx context.Context, g *globals, std streams) error {
 			if err != nil {
 				return nil, err
 			}
-			if nixspace.SessionStatus(s.Status).Live() {
+			if !s.Ended() {
 				if _, err := api.StopSession(ctx, ref); err != nil {
 					return nil, err
 				}

@@ -262,12 +262,17 @@ func (h hostMachines) wrap(m nixspace.Machine, session nixspace.ID) (nixspace.Ma
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make a folder for a machine: %w", err)
 	}
-	return hostMachine{m, apitest.Machine{Dir: dir, Env: []string{"HOME=/nonexistent", "MACHINE=" + h.Spec(session).Hostname}}}, nil
+	return hostMachine{m.(snapshotMachine), apitest.Machine{Dir: dir, Env: []string{"HOME=/nonexistent", "MACHINE=" + h.Spec(session).Hostname}}}, nil
 }
 
 type hostMachine struct {
-	nixspace.Machine
+	snapshotMachine
 	host apitest.Machine
+}
+
+type snapshotMachine interface {
+	nixspace.Machine
+	nixspace.Snapshotter
 }
 
 func (m hostMachine) Exec(ctx context.Context, c nixspace.Command) (nixspace.Process, error) {

@@ -9,7 +9,7 @@ import (
 )
 
 type startCmd struct {
-	Ref       string `arg:"" help:"An environment or version, or a stopped session to start again."`
+	Ref       string `arg:"" help:"An environment or version, or a session that does not run, to start it again."`
 	Ephemeral bool   `help:"Delete the session's disk once it stops."`
 	Detach    bool   `short:"d" help:"Do not wait until it runs."`
 }

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/cmd/nixspace/client"
 	"github.com/nixspace/nixspace/cmd/nixspace/server"
 	"github.com/nixspace/nixspace/cmd/nixspace/term"
@@ -26,7 +27,20 @@ type upCmd struct {
 	LogFormat   string   `name:"log-format" env:"NIXSPACE_LOG_FORMAT" enum:"text,json" default:"text" placeholder:"text|json" help:"How the log on standard error is written (${default}). With json, steps are log lines too."`
 	LogLevel    string   `name:"log-level" env:"NIXSPACE_LOG_LEVEL" enum:",debug,info,warn,error" default:"" placeholder:"LEVEL" help:"The least grave lines to log: debug, info, warn or error (warn on a terminal, which shows the steps themselves, else info)."`
 	codeLimit
+	restPolicy
 	Quickstart bool `name:"quickstart" env:"NIXSPACE_QUICKSTART" default:"true" negatable:"" help:"On an empty state directory, make an example project with three environments and run them side by side."`
+}
+
+// restPolicy are the flags that say when sessions are put to rest.
+type restPolicy struct {
+	OnExit         string        `name:"on-exit" env:"NIXSPACE_ON_EXIT" enum:"hibernate,stop,keep" default:"hibernate" placeholder:"hibernate|stop|keep" help:"What becomes of running sessions when the server ends (${default}). hibernate: they go on where they were once they are needed. stop: only their disks are kept. keep: their machines run on; without a server for ten minutes they stop by themselves. Ephemeral sessions are always stopped."`
+	HibernateAfter time.Duration `name:"hibernate-after" env:"NIXSPACE_HIBERNATE_AFTER" default:"0s" placeholder:"30m" help:"Hibernate a session in which nobody has worked for so long: no command, terminal or connection through NixSpace. What needs it resumes it. Off when 0, which is the default: a program that runs on its own in the background is no activity that NixSpace sees."`
+}
+
+var farewells = map[string]string{
+	"hibernate": "stopped; nothing is left running, and sessions are hibernated",
+	"stop":      "stopped; nothing is left running",
+	"keep":      "stopped; sessions run on for ten minutes, unless a server comes back",
 }
 
 // foreground is what a new server is used for.
@@ -45,6 +59,9 @@ func (c *upCmd) Run(ctx context.Context, g *globals, std streams) error {
 		d = g.display(std)
 	}
 	defer d.Close()
+	if c.HibernateAfter < 0 {
+		return nixspace.Errorf(nixspace.KindInvalid, "usage", "--hibernate-after cannot be less than 0")
+	}
 	level := c.LogLevel
 	switch {
 	case level != "":
@@ -71,7 +88,7 @@ func (c *upCmd) Run(ctx context.Context, g *globals, std streams) error {
 	err = server.Run(ctx, server.Config{
 		State: state, Listen: c.Listen, Hosts: c.Hosts, DatabaseURL: c.DatabaseURL, PGBin: c.PGBin,
 		Version: version, Log: log, Parts: server.Real(server.Settings{Accel: c.Accel, Mirror: c.Mirror}),
-		Code: c.limits(), Report: show.step, Progress: d.Report, Force: force,
+		Code: c.limits(), Rest: server.Rest{OnExit: server.OnExit(c.OnExit), HibernateAfter: c.HibernateAfter}, Report: show.step, Progress: d.Report, Force: force,
 		Ready: func(ctx context.Context, r server.Running) error {
 			if d == nil {
 				log.Info("ready", "url", r.URL, "state", r.State)
@@ -88,7 +105,7 @@ func (c *upCmd) Run(ctx context.Context, g *globals, std streams) error {
 		},
 	})
 	if err == nil {
-		d.Printf("stopped; nothing is left running")
+		d.Printf("%s", farewells[c.OnExit])
 	}
 	return err
 }
@@ -116,7 +133,7 @@ func watchSignals(ctx context.Context, d *term.Display, log *slog.Logger) (conte
 			switch n {
 			case 1:
 				cancel()
-				d.Printf("\nstopping the sessions and the server (once more to hurry)")
+				d.Printf("\nstopping the server (once more to hurry)")
 			case 2:
 				close(force)
 				d.Printf("ending everything by force (once more to leave it as it is)")

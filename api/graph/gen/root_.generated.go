@@ -167,6 +167,7 @@ type ComplexityRoot struct {
 
 	Machine struct {
 		Driver       func(childComplexity int) int
+		Fallback     func(childComplexity int) int
 		Isolation    func(childComplexity int) int
 		LastActivity func(childComplexity int) int
 		Layers       func(childComplexity int) int
@@ -174,20 +175,23 @@ type ComplexityRoot struct {
 		Reason       func(childComplexity int) int
 		ReasonCode   func(childComplexity int) int
 		Services     func(childComplexity int) int
+		Start        func(childComplexity int) int
 		StartedAt    func(childComplexity int) int
 		Status       func(childComplexity int) int
 		VMID         func(childComplexity int) int
 	}
 
 	Mutation struct {
-		Branch        func(childComplexity int, input app.Branch) int
-		Build         func(childComplexity int, version string) int
-		CancelBuild   func(childComplexity int, id nixspace.ID) int
-		Change        func(childComplexity int, input app.Change) int
-		CreateProject func(childComplexity int, input app.CreateProject) int
-		RemoveSession func(childComplexity int, ref string) int
-		StartSession  func(childComplexity int, input app.StartSession) int
-		StopSession   func(childComplexity int, ref string) int
+		Branch           func(childComplexity int, input app.Branch) int
+		Build            func(childComplexity int, version string) int
+		CancelBuild      func(childComplexity int, id nixspace.ID) int
+		Change           func(childComplexity int, input app.Change) int
+		CreateProject    func(childComplexity int, input app.CreateProject) int
+		HibernateSession func(childComplexity int, ref string) int
+		RemoveSession    func(childComplexity int, ref string) int
+		ResumeSession    func(childComplexity int, ref string) int
+		StartSession     func(childComplexity int, input app.StartSession) int
+		StopSession      func(childComplexity int, ref string) int
 	}
 
 	Package struct {
@@ -340,8 +344,10 @@ type ComplexityRoot struct {
 		Reason       func(childComplexity int) int
 		ReasonCode   func(childComplexity int) int
 		Ref          func(childComplexity int) int
+		Resuming     func(childComplexity int) int
 		StartedAt    func(childComplexity int) int
 		Status       func(childComplexity int) int
+		Throwaway    func(childComplexity int) int
 		Version      func(childComplexity int) int
 	}
 
@@ -919,6 +925,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Machine.Driver(childComplexity), true
+	case "Machine.fallback":
+		if e.ComplexityRoot.Machine.Fallback == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Machine.Fallback(childComplexity), true
 	case "Machine.isolation":
 		if e.ComplexityRoot.Machine.Isolation == nil {
 			break
@@ -961,6 +973,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Machine.Services(childComplexity), true
+	case "Machine.start":
+		if e.ComplexityRoot.Machine.Start == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Machine.Start(childComplexity), true
 	case "Machine.startedAt":
 		if e.ComplexityRoot.Machine.StartedAt == nil {
 			break
@@ -1035,6 +1053,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CreateProject(childComplexity, args["input"].(app.CreateProject)), true
+	case "Mutation.hibernateSession":
+		if e.ComplexityRoot.Mutation.HibernateSession == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_hibernateSession_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.HibernateSession(childComplexity, args["ref"].(string)), true
 	case "Mutation.removeSession":
 		if e.ComplexityRoot.Mutation.RemoveSession == nil {
 			break
@@ -1046,6 +1075,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RemoveSession(childComplexity, args["ref"].(string)), true
+	case "Mutation.resumeSession":
+		if e.ComplexityRoot.Mutation.ResumeSession == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_resumeSession_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ResumeSession(childComplexity, args["ref"].(string)), true
 	case "Mutation.startSession":
 		if e.ComplexityRoot.Mutation.StartSession == nil {
 			break
@@ -1769,6 +1809,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Session.Ref(childComplexity), true
+	case "Session.resuming":
+		if e.ComplexityRoot.Session.Resuming == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Session.Resuming(childComplexity), true
 	case "Session.startedAt":
 		if e.ComplexityRoot.Session.StartedAt == nil {
 			break
@@ -1781,6 +1827,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Session.Status(childComplexity), true
+	case "Session.throwaway":
+		if e.ComplexityRoot.Session.Throwaway == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Session.Throwaway(childComplexity), true
 	case "Session.version":
 		if e.ComplexityRoot.Session.Version == nil {
 			break
@@ -2679,6 +2731,27 @@ type Server {
   version: String!
 }
 `, BuiltIn: false},
+	{Name: "../schema/snapshots.graphqls", Input: `extend type Mutation {
+  "Writes a running session's memory to its files and ends its machine; returns when that is done."
+  hibernateSession(ref: String!): Session!
+  "Continues a hibernated session from its memory and returns at once, with the session creating."
+  resumeSession(ref: String!): Session!
+}
+
+extend type Session {
+  "It continues from the memory of its last hibernation."
+  resuming: Boolean!
+  "It may share memory with its snapshot, and is never hibernated or forked."
+  throwaway: Boolean!
+}
+
+extend type Machine {
+  "How it came up: boot, template (a snapshot of an empty machine), resume or snapshot."
+  start: String!
+  "Why it booted although a snapshot was wanted; empty otherwise."
+  fallback: String!
+}
+`, BuiltIn: false},
 }
 var parsedSchema = gqlparser.MustLoadSchema(sources...)
 
@@ -2966,6 +3039,10 @@ func (ec *executionContext) childFields_Machine(ctx context.Context, field graph
 		return ec.fieldContext_Machine_startedAt(ctx, field)
 	case "lastActivity":
 		return ec.fieldContext_Machine_lastActivity(ctx, field)
+	case "start":
+		return ec.fieldContext_Machine_start(ctx, field)
+	case "fallback":
+		return ec.fieldContext_Machine_fallback(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Machine", field.Name)
 }
@@ -3246,6 +3323,10 @@ func (ec *executionContext) childFields_Session(ctx context.Context, field graph
 		return ec.fieldContext_Session_endedAt(ctx, field)
 	case "machine":
 		return ec.fieldContext_Session_machine(ctx, field)
+	case "resuming":
+		return ec.fieldContext_Session_resuming(ctx, field)
+	case "throwaway":
+		return ec.fieldContext_Session_throwaway(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Session", field.Name)
 }

@@ -13,8 +13,8 @@ const (
 	headFields        = `id hash parents seq manifestHash message author createdAt changes{op path from to} packages{name constraint attr version storePath}`
 	environmentFields = `id ref name projectSlug parent{ref} hash createdAt updatedAt`
 	buildFields       = `id status error errorCode createdAt startedAt finishedAt`
-	sessionFields     = `id ref number environmentRef status reason reasonCode driver isolation ephemeral startedAt lastActivity endedAt`
-	machineFields     = `status phase isolation layers{name digest size} services{name state restarts message}`
+	sessionFields     = `id ref number environmentRef status reason reasonCode driver isolation ephemeral throwaway resuming startedAt lastActivity endedAt`
+	machineFields     = `status phase isolation start fallback layers{name digest size} services{name state restarts message}`
 	progressFields    = `job phase done total unit log final`
 )
 

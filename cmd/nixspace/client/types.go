@@ -134,10 +134,17 @@ type Session struct {
 	Driver       string      `json:"driver"`
 	Isolation    string      `json:"isolation"`
 	Ephemeral    bool        `json:"ephemeral"`
+	Throwaway    bool        `json:"throwaway"`
+	Resuming     bool        `json:"resuming"`
 	StartedAt    *time.Time  `json:"startedAt"`
 	LastActivity *time.Time  `json:"lastActivity"`
 	EndedAt      *time.Time  `json:"endedAt"`
 	Machine      *Machine    `json:"machine,omitempty"`
+}
+
+// Ended reports whether the session is stopped or failed.
+func (s *Session) Ended() bool {
+	return s.Is(nixspace.SessionStopped) || s.Is(nixspace.SessionFailed)
 }
 
 // Is reports whether the session has the status.
@@ -148,6 +155,8 @@ type Machine struct {
 	Status    lower     `json:"status"`
 	Phase     string    `json:"phase"`
 	Isolation string    `json:"isolation"`
+	Start     string    `json:"start"`    // "boot", "template", "resume", "snapshot"
+	Fallback  string    `json:"fallback"` // why it booted although a snapshot was wanted
 	Layers    []Layer   `json:"layers"`
 	Services  []Service `json:"services"`
 }

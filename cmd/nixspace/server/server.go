@@ -37,7 +37,8 @@ type Config struct {
 	Version     string
 	Log         *slog.Logger
 	Parts       Parts
-	Code        nixspace.CodeLimits // of projects
+	Rest
+	Code nixspace.CodeLimits // of projects
 
 	// Report is told about each step of the start and the stop. It may be nil.
 	Report func(Step)
@@ -87,8 +88,24 @@ type Step struct {
 	Err    error
 }
 
+// Rest says when running sessions are put to rest.
+type Rest struct {
+	OnExit         OnExit        // what becomes of them; OnExitHibernate when empty
+	HibernateAfter time.Duration // of idle ones; never when 0
+}
+
+// OnExit says what becomes of running sessions when a server ends.
+type OnExit string
+
+// What may become of them. Ephemeral sessions are stopped in any case.
+const (
+	OnExitHibernate OnExit = "hibernate" // those that cannot be are stopped
+	OnExitStop      OnExit = "stop"
+	OnExitKeep      OnExit = "keep" // their machines run on
+)
+
 // Run starts a server, runs it until ctx ends, and stops it; nothing that it
-// started is left then, sessions included. It returns nil after ctx ended, and
+// started is left then, but for sessions that [OnExitKeep] keeps. It returns nil after ctx ended, and
 // otherwise why it could not start or go on.
 func Run(ctx context.Context, cfg Config) (err error) {
 	if cfg.Report == nil {
@@ -232,7 +249,7 @@ func (s *server) openApp(ctx context.Context) (string, error) {
 	}
 	s.running.App = app.New(app.Config{
 		Store: s.db, Packages: s.packages, Machines: s.machines, Workspaces: s.workspaces, Jobs: s.queue,
-		Log: s.cfg.Log.With("part", "app"),
+		Log: s.cfg.Log.With("part", "app"), HibernateAfter: s.cfg.HibernateAfter,
 	})
 	if s.running.Owner, err = s.running.App.Owner(ctx, userName()); err != nil {
 		return "", err
@@ -260,7 +277,7 @@ func (s *server) openApp(ctx context.Context) (string, error) {
 		}
 		return nil
 	})
-	s.onStop("sessions", s.stopSessions)
+	s.onStop("sessions", s.restSessions)
 	live, err := s.running.App.Sessions(app.WithActor(ctx, app.System), "", false)
 	if err != nil {
 		return "", err
@@ -274,11 +291,11 @@ func found(sessions int, builds int64) string {
 	case sessions == 0 && builds == 0:
 		return ""
 	case builds == 0:
-		return plural(int64(sessions), "session", "found running")
+		return plural(int64(sessions), "session", "found")
 	case sessions == 0:
 		return plural(builds, "build", "taken up again")
 	}
-	return plural(int64(sessions), "session", "found running") + ", " + plural(builds, "build", "taken up again")
+	return plural(int64(sessions), "session", "found") + ", " + plural(builds, "build", "taken up again")
 }
 
 func plural(n int64, what, how string) string {

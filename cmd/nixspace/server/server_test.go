@@ -245,17 +245,81 @@ func TestUpAndDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	if machines.Running(id) {
-		t.Error("the machine was not stopped")
+		t.Error("the machine was not ended")
 	}
 	// What was stored is there again.
 	err = run(t, config(dir, machines), func(ctx context.Context, r Running) {
 		s, err := r.App.Session(app.WithActor(ctx, r.Owner), string(id))
-		if err != nil || s.Status != nixspace.SessionStopped {
+		if err != nil || s.Status != nixspace.SessionHibernated {
 			t.Errorf("after a restart the session is %+v (%v)", s, err)
+		}
+		// What needs it resumes it.
+		if _, err := r.App.Machine(app.WithActor(ctx, r.Owner), string(id)); err != nil || machines.Spec(id).Generation != 2 || !machines.Spec(id).Resume {
+			t.Errorf("it was started as %+v (%v)", machines.Spec(id), err)
 		}
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestOnExit(t *testing.T) {
+	for _, test := range []struct {
+		policy    OnExit
+		broken    bool // machines cannot hibernate
+		ephemeral bool
+		want      nixspace.SessionStatus
+	}{
+		{"", false, false, nixspace.SessionHibernated},
+		{OnExitHibernate, true, false, nixspace.SessionStopped},
+		{OnExitHibernate, false, true, nixspace.SessionStopped},
+		{OnExitStop, false, false, nixspace.SessionStopped},
+		{OnExitKeep, false, false, nixspace.SessionRunning},
+		{OnExitKeep, false, true, nixspace.SessionStopped},
+	} {
+		machines := apptest.NewMachines()
+		cfg := config(newDir(t), machines)
+		cfg.DatabaseURL, cfg.OnExit = postgrestest.URL(t), test.policy
+		var id nixspace.ID
+		err := run(t, cfg, func(ctx context.Context, r Running) {
+			s, err := startSession(ctx, r)
+			if err == nil && test.ephemeral {
+				s, err = r.App.StartSession(app.WithActor(ctx, r.Owner), app.StartSession{Ref: s.Environment, Ephemeral: true})
+			}
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			id = s.ID
+			if test.broken {
+				machines.FailSnapshots(errors.New("broken"))
+			}
+			updates, err := r.App.WatchSession(app.WithActor(ctx, r.Owner), string(id))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for u := range updates {
+				if u.Session.Status == nixspace.SessionRunning {
+					break
+				}
+			}
+		})
+		if err != nil {
+			t.Errorf("%+v: %v", test, err)
+			continue
+		}
+		if running := machines.Running(id); running != (test.want == nixspace.SessionRunning) {
+			t.Errorf("%+v: its machine runs: %t", test, running)
+		}
+		err = run(t, cfg, func(ctx context.Context, r Running) {
+			if s, err := r.App.Session(app.WithActor(ctx, r.Owner), string(id)); err != nil || s.Status != test.want {
+				t.Errorf("%+v: got %+v (%v)", test, s, err)
+			}
+		})
+		if err != nil {
+			t.Errorf("%+v: %v", test, err)
+		}
 	}
 }
 

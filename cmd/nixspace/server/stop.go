@@ -59,9 +59,10 @@ func (s *server) unwind(ctx context.Context) error {
 // reapLimit is how long it may take to end a machine by force.
 const reapLimit = 30 * time.Second
 
-// stopSessions stops every live session of this server, as careful as ctx lets
-// it, and then by force.
-func (s *server) stopSessions(ctx context.Context) error {
+// restSessions does with every live session of this server what its
+// configuration says, as careful as ctx lets it. What can only be stopped is, in
+// the end by force.
+func (s *server) restSessions(ctx context.Context) error {
 	hard, cancel := context.WithTimeout(app.WithActor(context.WithoutCancel(ctx), app.System), reapLimit)
 	defer cancel()
 	live, err := s.running.App.Sessions(hard, "", false)
@@ -71,10 +72,28 @@ func (s *server) stopSessions(ctx context.Context) error {
 	errs := make([]error, len(live))
 	var wg sync.WaitGroup
 	for i, session := range live {
-		wg.Go(func() { errs[i] = s.stopSession(ctx, session.ID) })
+		wg.Go(func() { errs[i] = s.rest(ctx, &session) })
 	}
 	wg.Wait()
 	return errors.Join(errs...)
+}
+
+// rest does it with one.
+func (s *server) rest(ctx context.Context, session *nixspace.Session) error {
+	lasting := !session.Ephemeral && !session.Throwaway
+	switch {
+	case session.Status == nixspace.SessionHibernated:
+		return nil
+	case lasting && session.Status == nixspace.SessionRunning && s.cfg.OnExit == OnExitKeep:
+		return nil
+	case lasting && session.Status == nixspace.SessionRunning && s.cfg.OnExit != OnExitStop:
+		_, err := s.running.App.HibernateSession(app.WithActor(ctx, app.System), string(session.ID))
+		if err == nil {
+			return nil
+		}
+		s.cfg.Log.Warn("session cannot be hibernated, stopping it", "session", session.Ref(), "error", err)
+	}
+	return s.stopSession(ctx, session.ID)
 }
 
 func (s *server) stopSession(ctx context.Context, id nixspace.ID) error {

@@ -1,0 +1,34 @@
+package apitest
+
+import (
+	"context"
+
+	"github.com/nixspace/nixspace"
+)
+
+// HibernateSession hibernates a session.
+func (a *App) HibernateSession(ctx context.Context, ref string) (*nixspace.Session, error) {
+	return a.become(ctx, "HibernateSession", ref, nixspace.SessionHibernated)
+}
+
+// ResumeSession makes a hibernated session run again.
+func (a *App) ResumeSession(ctx context.Context, ref string) (*nixspace.Session, error) {
+	return a.become(ctx, "ResumeSession", ref, nixspace.SessionRunning)
+}
+
+func (a *App) become(ctx context.Context, call, ref string, status nixspace.SessionStatus) (*nixspace.Session, error) {
+	unlock, err := a.enter(ctx, call)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	s, err := a.session(ref)
+	if err != nil {
+		return nil, err
+	}
+	if !s.Status.CanBecome(status) {
+		return nil, nixspace.Errorf(nixspace.KindConflict, "session_not_running", "session %s is %s", s.Ref(), s.Status)
+	}
+	s.Status = status
+	return copied(s), nil
+}
