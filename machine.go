@@ -69,8 +69,9 @@ type Service struct {
 	InitDone string     `json:"init_done,omitempty"`
 	// Ready is run until it succeeds; the service is then ready.
 	Ready Probe `json:"ready"`
-	// After runs once after the service first became ready (to create a
-	// database, for example); it is recorded like Init.
+	// After runs once after the service became ready (to create a database, for
+	// example), and again when it is another than before on the same disk: what
+	// it does must not mind what is there already.
 	After      [][]string    `json:"after,omitempty"`
 	Ports      []int         `json:"ports,omitempty"`
 	StopSignal string        `json:"stop_signal,omitempty"` // "SIGTERM" when empty

@@ -20,8 +20,8 @@ const (
 
 // postgresqlInit makes the cluster beside its place and moves it there once all
 // of it is on the disk, so that a cluster that is there is complete: a guest may
-// be killed at any moment. Its arguments are SQL statements, one line each, that
-// run before the server ever starts.
+// be killed at any moment. Its arguments are the databases to make before the
+// server ever starts; what it made stands in the file nixspace-databases.
 //
 // One sync of the file system does what initdb would do file by file; it is far
 // quicker where the processor is emulated. C.UTF-8 is the one locale that every
@@ -31,19 +31,34 @@ data=` + postgresqlData + `
 rm -rf "$data.new"
 initdb --pgdata="$data.new" --username=` + owner + ` --auth=trust --encoding=UTF8 --locale=C.UTF-8 --text-search-config=english --no-sync
 if [ $# -gt 0 ]; then
-	printf '%s\n' "$@" | postgres --single -D "$data.new" postgres >/dev/null
+	printf 'CREATE DATABASE "%s"\n' "$@" | postgres --single -D "$data.new" postgres >/dev/null
 fi
+printf '%s\n' "$*" >"$data.new/nixspace-databases"
 sync -f "$data.new"
 mv -T "$data.new" "$data"
 sync -f "$data"`
 
+// postgresqlDatabases makes those databases that are not there, in a cluster that
+// was made for an earlier manifest. Its first argument is the port. It starts no
+// program where the cluster was made with just these. Names of databases are
+// plain words (manifest checks that).
+const postgresqlDatabases = `set -eu
+port=$1
+shift
+made=
+[ ! -r ` + postgresqlData + `/nixspace-databases ] || read -r made <` + postgresqlData + `/nixspace-databases
+[ "$made" != "$*" ] || exit 0
+for name; do
+	printf "SELECT 'CREATE DATABASE \"%s\"' WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '%s')\\\\gexec\n" "$name" "$name"
+done | psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --host=` + postgresqlSockets + ` --port="$port" --username=` + owner + ` --dbname=postgres`
+
 func postgresql(s manifest.Service) nixspace.Service {
 	port := manifest.ServicePort("postgresql", s)
 	init := []string{"sh", "-c", postgresqlInit, "postgresql-init"}
-	for _, name := range s.Databases {
-		if name != "postgres" { // initdb makes it
-			init = append(init, fmt.Sprintf(`CREATE DATABASE "%s"`, name))
-		}
+	databases := slices.DeleteFunc(slices.Clone(s.Databases), func(name string) bool { return name == "postgres" }) // initdb makes it
+	var after [][]string
+	if len(databases) > 0 {
+		after = [][]string{append([]string{"sh", "-c", postgresqlDatabases, "postgresql-databases", strconv.Itoa(port)}, databases...)}
 	}
 	return nixspace.Service{
 		Name:  "postgresql",
@@ -53,7 +68,7 @@ func postgresql(s manifest.Service) nixspace.Service {
 		Dir:      "/data",
 		Dirs:     []nixspace.ServiceDir{{Path: postgresqlSockets, Mode: 0o755}},
 		Files:    map[string]string{postgresqlConfig: postgresqlConf(port, s.Settings)},
-		Init:     [][]string{init},
+		Init:     [][]string{append(init, databases...)},
 		InitDone: postgresqlData + "/PG_VERSION",
 		// A server accepts connections before it answers queries.
 		Ready: nixspace.Probe{
@@ -62,6 +77,7 @@ func postgresql(s manifest.Service) nixspace.Service {
 				"pg_isready", "--quiet", "--host=" + postgresqlSockets, "--port=" + strconv.Itoa(port), "--username=" + owner, "--dbname=postgres",
 			},
 		},
+		After: after,
 		Ports: []int{port},
 		// Fast shutdown: ends sessions and leaves no recovery to the next start.
 		StopSignal: "SIGINT",

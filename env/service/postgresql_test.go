@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -21,9 +22,10 @@ import (
 // initialises, starts, asks, stops, and starts again.
 func TestPostgreSQL(t *testing.T) {
 	g := newGuest(t)
+	port := strconv.Itoa(freePort(t))
 	services, _ := plan(t, `
 [services.postgresql]
-port = `+strconv.Itoa(freePort(t))+`
+port = `+port+`
 databases = ["shop", "postgres", "shop_test"]
 [services.postgresql.settings]
 max_connections = 17
@@ -46,6 +48,9 @@ log_line_prefix = "it's a \\ \"test\""
 	}
 	for range 2 {
 		stop := g.start(s)
+		for _, argv := range s.After {
+			g.without("psql", argv) // there is nothing to do, and so nothing is started
+		}
 		query := func(database, sql string) string {
 			return strings.TrimSpace(g.run([]string{"psql", "-XAtq", "-h", g.dir + "/run/postgresql", "-p", strconv.Itoa(s.Ports[0]), "-U", "dev", "-d", database, "-c", sql}))
 		}
@@ -65,6 +70,26 @@ log_line_prefix = "it's a \\ \"test\""
 			}
 		}
 		stop()
+	}
+
+	// The manifest of a later version has another database, and lacks one.
+	services, _ = plan(t, `
+[services.postgresql]
+port = `+port+`
+databases = ["shop", "reports", "reports_2"]
+`)
+	s = g.relocate(services[0])
+	g.prepare(s)
+	defer g.start(s)()
+	for range 2 { // it does not mind what is there
+		for _, argv := range s.After {
+			g.run(argv)
+		}
+	}
+	got := g.run([]string{"psql", "-XAtq", "-h", g.dir + "/run/postgresql", "-p", port, "-U", "dev", "-d", "shop", "-c",
+		"select string_agg(datname, ' ' order by datname), (select count(*) from kept) from pg_database where not datistemplate"})
+	if got != "postgres reports reports_2 shop shop_test|2\n" {
+		t.Errorf("databases and rows: %q", got)
 	}
 }
 
@@ -128,6 +153,10 @@ func (g *guest) relocate(s nixspace.Service) nixspace.Service {
 	out := s
 	out.Argv, out.Ready.Exec, out.InitDone, out.Dir = all(s.Argv), all(s.Ready.Exec), move(s.InitDone), move(s.Dir)
 	out.Ready.Unix = move(s.Ready.Unix)
+	out.After = nil
+	for _, argv := range s.After {
+		out.After = append(out.After, all(argv))
+	}
 	out.Init, out.Files, out.Dirs = nil, map[string]string{}, nil
 	for _, argv := range s.Init {
 		out.Init = append(out.Init, all(argv))
@@ -178,6 +207,22 @@ func (g *guest) run(argv []string) string {
 		g.t.Fatalf("%.60q: %v\n%s%s", argv, err, out, stderr.String())
 	}
 	return string(out)
+}
+
+// without runs a command where a program is not found.
+func (g *guest) without(name string, argv []string) {
+	g.t.Helper()
+	old := g.env
+	defer func() { g.env = old }()
+	empty := filepath.Join(g.dir, "empty")
+	if err := os.MkdirAll(empty, 0o755); err != nil {
+		g.t.Fatal(err)
+	}
+	g.env = append(slices.Clone(old), "PATH="+empty)
+	if g.has(filepath.Join(empty, name)) {
+		g.t.Fatalf("%s is there", name)
+	}
+	g.run(argv)
 }
 
 // start runs the service until it is ready.

@@ -2,6 +2,9 @@ package guest
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -218,7 +221,7 @@ func (sv *service) attempt(deadline time.Time) (ready time.Time, err error) {
 	if err := sv.awaitReady(starting, p); err != nil {
 		return ready, err
 	}
-	if err := sv.runOnce(starting, sv.spec.After, sv.marker("after")); err != nil {
+	if err := sv.runOnce(starting, sv.spec.After, sv.marker("after-"+digest(sv.spec.After))); err != nil {
 		return ready, fmt.Errorf("it was ready, but what should run after that failed: %w", err)
 	}
 	ready = time.Now()
@@ -299,7 +302,8 @@ func (sv *service) initialise(deadline time.Time) error {
 	return nil
 }
 
-// marker returns the file that remembers that Init, or After, succeeded.
+// marker returns the file that remembers that Init, or After, succeeded. That of
+// After goes by what it does: the data may be from an earlier manifest.
 func (sv *service) marker(stage string) string {
 	switch {
 	case sv.spec.InitDone == "":
@@ -309,6 +313,13 @@ func (sv *service) marker(stage string) string {
 	default:
 		return sv.spec.InitDone + "." + stage
 	}
+}
+
+// digest tells lists of commands apart.
+func digest(commands [][]string) string {
+	b, _ := json.Marshal(commands) // lists of texts can always be written
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:8])
 }
 
 // runOnce runs commands, unless they succeeded before.

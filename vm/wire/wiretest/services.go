@@ -177,6 +177,24 @@ func testCrashes(t *testing.T, g *guest) {
 			t.Errorf("%q", got)
 		}
 	})
+	t.Run("another After runs on the same data", func(t *testing.T) {
+		// A second service of the same data stands for the next start of the first.
+		done := g.Dir + "/kept-init"
+		start := func(name, after string) {
+			s := g.service(name)
+			s.Init, s.InitDone = [][]string{{"sh", "-c", "echo init >>../kept-once"}}, done
+			s.After = [][]string{{"sh", "-c", "echo " + after + " >>../kept-once"}}
+			if err := g.startAll(t, s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		start("kept-1", "one")
+		start("kept-2", "one")
+		start("kept-3", "two")
+		if got := g.sh(t, `cat "$1/kept-once"`, g.Dir); got != "init\none\ntwo" {
+			t.Errorf("%q", got)
+		}
+	})
 	failed := func(t *testing.T, s nixspace.Service, timeout time.Duration, words ...string) {
 		t.Helper()
 		err := g.StartServices(patient(t), wire.StartRequest{Services: []nixspace.Service{s}, ReadyTimeout: timeout}, nil)
