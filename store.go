@@ -16,6 +16,7 @@ type PathInfo struct {
 	NarHash    string   // "sha256:" and 64 lower-case hex digits
 	NarSize    int64    // bytes of the NAR
 	References []string // absolute and sorted; may include Path itself
+	CA         string   // how the path follows from its content, as Nix writes it; empty where it does not
 }
 
 // StorePathName returns the name part of a store path: "bash-5.2" for

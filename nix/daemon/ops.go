@@ -30,7 +30,6 @@ const (
 type PathInfo struct {
 	nixspace.PathInfo
 	RegisteredAt time.Time
-	CA           string // how the path follows from its content; empty where it does not
 }
 
 // CheckStorePath returns an error unless p has the form of a store path: the
