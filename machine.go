@@ -37,7 +37,8 @@ type MachineSpec struct {
 	// disk and drops memory that an earlier hibernation left.
 	Resume bool `json:"resume,omitempty"`
 	// Snapshot starts a new session as a clone of a snapshot: its disk and, if it
-	// has one, its memory.
+	// has one, its memory. It is of no account once the session has a disk. A start
+	// fails with code "snapshot_not_found" where the host does not have it.
 	Snapshot ID `json:"snapshot,omitempty"`
 	// DiskOnly takes only the disk of Snapshot; the machine boots.
 	DiskOnly bool `json:"disk_only,omitempty"`

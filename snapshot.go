@@ -100,3 +100,12 @@ type SnapshotKeeper interface {
 	// Hibernated reports whether the session's files hold memory to continue from.
 	Hibernated(ctx context.Context, session ID) (bool, error)
 }
+
+// Prewarmer is what [Machines] can do besides, where its driver can.
+type Prewarmer interface {
+	// Prewarm makes what the next machine like spec starts fast from: the images
+	// of its layers, and a snapshot of such a machine with its early services
+	// running (see [Service.Early]). It takes as long as a cold boot, and moments
+	// where everything is there. Nothing in spec that belongs to a session matters.
+	Prewarm(ctx context.Context, spec MachineSpec) error
+}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/vm/runner"
+	"github.com/nixspace/nixspace/vm/snapshot"
 	"github.com/nixspace/nixspace/vm/volume"
 )
 
@@ -50,6 +51,8 @@ type Local struct {
 	log  *slog.Logger
 	pool *volume.Pool
 	news *board
+	// saved keeps hibernated sessions, snapshots and templates in the pool.
+	saved *snapshot.Store
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -121,7 +124,9 @@ func NewLocal(cfg Config) (*Local, error) {
 		cancel()
 		return nil, fmt.Errorf("prepare the disks of sessions: %w", err)
 	}
-	if err := l.adopt(); err != nil {
+	l.saved = snapshot.In(l.pool)
+	l.saved.Sweep()
+	if err := errors.Join(l.adopt(), l.endPrewarms()); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
@@ -215,7 +220,7 @@ func (l *Local) Sessions(ctx context.Context) ([]nixspace.ID, error) {
 	}
 	ids = append(ids, disks...)
 	slices.Sort(ids)
-	return slices.Compact(ids), nil
+	return slices.DeleteFunc(slices.Compact(ids), l.prewarms), nil
 }
 
 // Watch implements [nixspace.Machines]. A slow receiver misses intermediate

@@ -138,6 +138,15 @@ func (l *Local) clean(ctx context.Context, id nixspace.ID, code, reason string) 
 			errs = append(errs, err)
 		}
 	}
+	_, saved := l.saved.Hibernated(id)
+	switch was := state.Machine.Status; {
+	case saved && (was == nixspace.SessionRunning || was == nixspace.SessionStopping):
+		// Its runner was killed between the last step of its hibernation and its end.
+		state.Machine.Status = nixspace.SessionHibernated
+		errs = append(errs, runner.WriteState(dir, state))
+	case !saved:
+		errs = append(errs, l.saved.Session(id).Remove()) // memory that nothing goes on from
+	}
 	if state.Machine.Status.Live() {
 		l.log.Warn("session ended without its runner", "session", id, "reason", reason)
 		m := &state.Machine
@@ -200,7 +209,7 @@ func (l *Local) Remove(ctx context.Context, id nixspace.ID) error {
 	case errors.Is(err, runner.ErrLocked):
 		return nixspace.Errorf(nixspace.KindConflict, "session_runs", "the session's machine still runs").WithHint("stop it first")
 	case errors.Is(err, fs.ErrNotExist):
-		return l.pool.Delete(id)
+		return errors.Join(l.saved.Session(id).Remove(), l.pool.Delete(id))
 	case err != nil:
 		return fmt.Errorf("remove session %s: %w", id, err)
 	}
@@ -208,7 +217,7 @@ func (l *Local) Remove(ctx context.Context, id nixspace.ID) error {
 	if _, err := l.clean(ctx, id, "removed", "its session was removed"); err != nil {
 		return fmt.Errorf("remove session %s: %w", id, err)
 	}
-	if err := l.pool.Delete(id); err != nil {
+	if err := errors.Join(l.saved.Session(id).Remove(), l.pool.Delete(id)); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(dir); err != nil {

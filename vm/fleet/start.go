@@ -96,10 +96,6 @@ func (l *Local) launch(ctx context.Context, spec nixspace.MachineSpec, progress 
 	}()
 
 	socket := l.socket(id)
-	host := runner.Host{
-		Layers: l.dir("layers"), Boot: l.dir("boot"), Volumes: l.pool.Dir(), Socket: socket,
-		Store: l.cfg.Store, Kernel: l.cfg.Kernel, QEMU: l.cfg.QEMU, Accel: l.cfg.Accel, Runner: l.cfg.Runner,
-	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -112,7 +108,7 @@ func (l *Local) launch(ctx context.Context, spec nixspace.MachineSpec, progress 
 	}
 	_, err = l.clean(ctx, id, "runner_died", "its runner process was killed or crashed")
 	if err == nil {
-		err = runner.WriteSpec(dir, runner.Spec{Machine: spec, Host: host})
+		err = runner.WriteSpec(dir, runner.Spec{Machine: spec, Host: l.host(socket)})
 	}
 	lock.Unlock()
 	if err != nil {
@@ -122,6 +118,13 @@ func (l *Local) launch(ctx context.Context, spec nixspace.MachineSpec, progress 
 		return nil, err
 	}
 	return l.follow(id, socket, progress), nil
+}
+
+func (l *Local) host(socket string) runner.Host {
+	return runner.Host{
+		Layers: l.dir("layers"), Boot: l.dir("boot"), Volumes: l.pool.Dir(), Socket: socket,
+		Store: l.cfg.Store, Kernel: l.cfg.Kernel, QEMU: l.cfg.QEMU, Accel: l.cfg.Accel, Runner: l.cfg.Runner,
+	}
 }
 
 func errRuns() error {

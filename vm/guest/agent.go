@@ -162,6 +162,15 @@ func (a *Agent) handle(ctx context.Context, conn net.Conn) {
 		answer(a, conn, h, a.identify)
 	case wire.ServicePrepare:
 		answer(a, conn, h, a.prepare)
+	case wire.ServiceRestored:
+		answer(a, conn, h, func(struct{}) error { return a.restored() })
+	case wire.ServiceSync:
+		serve(a, conn, h, func(conn net.Conn, _ struct{}) error {
+			if err := a.sync(); err != nil {
+				return err
+			}
+			return wire.Reply(conn, nil)
+		})
 	case wire.ServiceTime:
 		serve(a, conn, h, a.time)
 	case wire.ServiceStat:

@@ -4,7 +4,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"os"
+	"path/filepath"
 	"regexp"
+	"strconv"
 	"time"
 	"unsafe"
 
@@ -35,11 +37,25 @@ func (m *machine) identify(r wire.IdentityRequest) error {
 	if err := unix.Sethostname([]byte(r.Hostname)); err != nil {
 		return os.NewSyscallError("set host name", err)
 	}
+	if err := writeEpoch(r.Epoch); err != nil {
+		return err
+	}
 	return writeEtc(map[string]string{
 		"hostname":   r.Hostname + "\n",
 		"machine-id": r.MachineID + "\n",
 		"hosts":      "127.0.0.1 localhost " + r.Hostname + "\n::1 localhost " + r.Hostname + "\n",
 	})
+}
+
+// epochFile tells programs that the machine has become another one, or goes on
+// after a rest: its content is a number that changes each time.
+const epochFile = "/run/nixspace/epoch"
+
+func writeEpoch(epoch uint64) error {
+	if err := os.MkdirAll(filepath.Dir(epochFile), 0o755); err != nil {
+		return err
+	}
+	return writeAnew(epochFile, strconv.FormatUint(epoch, 10)+"\n")
 }
 
 func checkIdentity(r wire.IdentityRequest) error {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/nixspace/nixspace"
@@ -67,27 +68,37 @@ func readError(body io.Reader, status string) error {
 	return e.Err()
 }
 
-func (c *Client) call(ctx context.Context, method, path string) (nixspace.MachineStatus, error) {
-	var s nixspace.MachineStatus
+func call[T any](ctx context.Context, c *Client, method, path string) (T, error) {
+	var v T
 	res, err := c.request(ctx, method, path)
 	if err != nil {
-		return s, err
+		return v, err
 	}
 	defer res.Body.Close()
-	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&s); err != nil {
-		return s, gone(ctx, err)
+	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&v); err != nil {
+		return v, gone(ctx, err)
 	}
-	return s, nil
+	return v, nil
 }
 
 // Status returns the machine's status.
 func (c *Client) Status(ctx context.Context) (nixspace.MachineStatus, error) {
-	return c.call(ctx, http.MethodGet, "/status")
+	return call[nixspace.MachineStatus](ctx, c, http.MethodGet, "/status")
 }
 
 // Stop stops the session in order and returns its last status.
 func (c *Client) Stop(ctx context.Context) (nixspace.MachineStatus, error) {
-	return c.call(ctx, http.MethodPost, "/stop")
+	return call[nixspace.MachineStatus](ctx, c, http.MethodPost, "/stop")
+}
+
+// Hibernate saves the machine, ends it and returns the session's last status.
+func (c *Client) Hibernate(ctx context.Context) (nixspace.MachineStatus, error) {
+	return call[nixspace.MachineStatus](ctx, c, http.MethodPost, "/hibernate")
+}
+
+// Snapshot takes a snapshot of the running machine.
+func (c *Client) Snapshot(ctx context.Context, id nixspace.ID) (nixspace.SnapshotInfo, error) {
+	return call[nixspace.SnapshotInfo](ctx, c, http.MethodPost, "/snapshot?id="+url.QueryEscape(string(id)))
 }
 
 // Watch calls f with the present status and then with everything that happens. It

@@ -26,6 +26,9 @@ const (
 type Spec struct {
 	Machine nixspace.MachineSpec `json:"machine"`
 	Host    Host                 `json:"host"`
+	// Prewarm asks for the template that such a machine starts from, and for no
+	// session: the runner ends when there is one.
+	Prewarm bool `json:"prewarm,omitempty"`
 }
 
 // Host says where things are on this host.

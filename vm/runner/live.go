@@ -2,20 +2,16 @@ package runner
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/vm"
 	"github.com/nixspace/nixspace/vm/image"
 	"github.com/nixspace/nixspace/vm/qemu"
+	"github.com/nixspace/nixspace/vm/snapshot"
 	"github.com/nixspace/nixspace/vm/volume"
 	"github.com/nixspace/nixspace/vm/wire"
 )
@@ -23,11 +19,14 @@ import (
 // diskSerial names the session's disk in the guest; layers are "layer0" and so on.
 const diskSerial = "disk"
 
-// prepared is what a machine is made of.
+// prepared is what a machine is made of, besides what is its own.
 type prepared struct {
 	boot   image.Boot
 	layers []nixspace.LayerImage
-	disk   string
+	// compat names what the memory of such a machine needs to be continued, and
+	// template what makes one worth to start from. Both are empty where the driver
+	// cannot save machines.
+	compat, template string
 }
 
 // live takes the session from nothing to running and waits for its end. What
@@ -53,28 +52,26 @@ func (r *runner) live(ctx context.Context, undo *cleanup) error {
 		return err
 	}
 	r.update(func(s *nixspace.MachineStatus) { s.Layers = p.layers })
-
-	r.phase("boot")
-	machine, err := r.boot(ctx, driver, caps, p, undo)
-	if err != nil {
-		return err
+	if err := r.keys(ctx, driver, p); err != nil {
+		return causeOf(ctx, err)
 	}
-	// From here on the machine's own end ends everything that waits for it.
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	go func() {
-		select {
-		case <-machine.Done():
-			cancel(machineEnded{machine.Err()})
-		case <-ctx.Done():
-		}
-	}()
-	err = r.configure(ctx, machine)
+	b := &builder{runner: r, driver: driver, caps: caps, prepared: p, pool: volume.At(r.spec.Host.Volumes)}
+	b.store = snapshot.In(b.pool)
+	undo.add("finish the template", func() error { b.background.Wait(); return nil })
+	ctx, err = b.build(ctx, undo)
 	if err == nil {
+		r.mu.Lock()
+		r.builder = b
+		r.mu.Unlock()
 		r.log.Info("session runs", "after", time.Since(r.state.Machine.StartedAt))
 		r.update(func(s *nixspace.MachineStatus) { s.Status, s.Phase = nixspace.SessionRunning, "" })
 		err = r.follow(ctx)
 	}
+	return endOf(err)
+}
+
+// endOf returns why a machine ended, where err says that it did.
+func endOf(err error) error {
 	var ended machineEnded
 	if errors.As(err, &ended) {
 		return ended.err
@@ -118,7 +115,7 @@ func do(ctx context.Context, limit time.Duration, what string, f func(context.Co
 	return err
 }
 
-// prepare makes images, boot files and the disk, at the same time.
+// prepare makes images and boot files, at the same time.
 func (r *runner) prepare(ctx context.Context) (*prepared, error) {
 	m, h := r.spec.Machine, r.spec.Host
 	p := &prepared{layers: make([]nixspace.LayerImage, len(m.Layers))}
@@ -132,10 +129,6 @@ func (r *runner) prepare(ctx context.Context) (*prepared, error) {
 		p.boot, err = image.PrepareBoot(ctx, h.Boot, k)
 		return err
 	})
-	g.Go(func() (err error) {
-		p.disk, _, err = volume.At(h.Volumes).Create(ctx, m.SessionID, m.DiskMiB)
-		return err
-	})
 	layers := image.NewLayers(h.Layers, h.Store)
 	for i, l := range m.Layers {
 		g.Go(func() (err error) {
@@ -146,120 +139,10 @@ func (r *runner) prepare(ctx context.Context) (*prepared, error) {
 	return p, g.Wait()
 }
 
-// boot starts the machine and waits for its agent.
-func (r *runner) boot(ctx context.Context, driver vm.Driver, caps vm.Capabilities, p *prepared, undo *cleanup) (vm.Instance, error) {
-	m := r.spec.Machine
-	limit, err := r.limits(caps.Accel, undo)
-	if err != nil {
-		return nil, err
-	}
-	spec := vm.Spec{
-		ID: string(m.SessionID), CPUs: m.CPUs, MemoryMiB: m.MemoryMiB,
-		Kernel: p.boot.Kernel, Initramfs: p.boot.Initramfs,
-		Disks: []vm.Drive{{Serial: diskSerial, Path: p.disk}},
-		Limit: limit, Console: r.console,
-	}
-	for i, l := range p.layers {
-		spec.Layers = append(spec.Layers, vm.Drive{Serial: layerSerial(i), Path: l.Path})
-	}
-	machine, err := driver.Create(ctx, spec)
-	if err != nil {
-		return nil, causeOf(ctx, err)
-	}
-	undo.add("end the machine", func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
-		defer cancel()
-		return machine.Stop(ctx)
-	})
-	vmm, err := Identify(machine.PID())
-	if err != nil {
-		return nil, fmt.Errorf("identify the machine's process: %w", err)
-	}
-	r.mu.Lock()
-	r.state.VMM, r.machine = vmm, machine
-	r.mu.Unlock()
-	r.update(func(s *nixspace.MachineStatus) { s.VMID = machine.ID() })
-	if err := do(ctx, bootTime, "boot the machine", machine.Transport().Reset); err != nil {
-		return nil, err
-	}
-	return machine, nil
-}
-
 func layerSerial(i int) string { return fmt.Sprintf("layer%d", i) }
-
-// configure takes the guest through its stages up to running services.
-func (r *runner) configure(ctx context.Context, machine vm.Instance) error {
-	m := r.spec.Machine
-	client := wire.NewClient(machine.Transport().Open)
-	r.mu.Lock()
-	r.client = client
-	r.mu.Unlock()
-
-	r.phase("configure")
-	mount := wire.MountRequest{Disk: diskSerial}
-	for i := range m.Layers {
-		mount.Layers = append(mount.Layers, layerSerial(i))
-	}
-	identity, err := newIdentity(m)
-	if err != nil {
-		return err
-	}
-	prepare := wire.PrepareRequest{Base: m.Base, Environment: m.Environment, Env: m.Env}
-	for _, stage := range []struct {
-		what string
-		f    func(context.Context) error
-	}{
-		{"mount the guest's file systems", func(ctx context.Context) error { return client.Mount(ctx, mount) }},
-		{"give the guest its identity", func(ctx context.Context) error { return client.Identify(ctx, identity) }},
-		{"prepare the guest", func(ctx context.Context) error { return client.Prepare(ctx, prepare) }},
-	} {
-		if err := do(ctx, configureTime, stage.what, stage.f); err != nil {
-			return err
-		}
-	}
-	if m.Workspace != "" {
-		r.phase("workspace")
-		put := func(ctx context.Context) error { return r.putWorkspace(ctx, client) }
-		if err := do(ctx, workspaceTime, "unpack the workspace", put); err != nil {
-			return err
-		}
-	}
-	if len(m.Services) == 0 {
-		return nil
-	}
-	r.phase("services")
-	return do(ctx, servicesTime, "start the services", func(ctx context.Context) error {
-		return client.StartServices(ctx, wire.StartRequest{Services: m.Services}, r.servicesChanged)
-	})
-}
 
 func (r *runner) servicesChanged(s []nixspace.ServiceStatus) {
 	r.update(func(status *nixspace.MachineStatus) { status.Services = s })
-}
-
-// newIdentity returns what makes this machine itself. The machine id follows from
-// the session, so that it survives a restart; epoch and entropy are new each
-// time.
-func newIdentity(m nixspace.MachineSpec) (wire.IdentityRequest, error) {
-	b := make([]byte, 8+64)
-	if _, err := rand.Read(b); err != nil {
-		return wire.IdentityRequest{}, err
-	}
-	return wire.IdentityRequest{
-		Hostname: m.Hostname, MachineID: strings.ReplaceAll(string(m.SessionID), "-", ""),
-		Epoch:    binary.LittleEndian.Uint64(b)>>11 | 1, // exact in JSON, and never 0
-		UnixNano: time.Now().UnixNano(), Entropy: b[8:],
-	}, nil
-}
-
-func (r *runner) putWorkspace(ctx context.Context, client *wire.Client) error {
-	f, err := os.Open(r.spec.Machine.Workspace)
-	if err != nil {
-		return fmt.Errorf("open the workspace's archive: %w", err)
-	}
-	defer f.Close()
-	_, err = client.Put(ctx, wire.PutRequest{Dir: "/workspace", Compression: wire.Zstd, Once: "workspace"}, f)
-	return err
 }
 
 // follow watches a running session until something ends it, and stops it in
@@ -280,7 +163,7 @@ func (r *runner) follow(ctx context.Context) error {
 		}
 		cause := context.Cause(ctx)
 		var ended machineEnded
-		if !errors.As(cause, &ended) {
+		if !errors.As(cause, &ended) && !errors.Is(cause, errHibernated) {
 			r.shutdown()
 		}
 		return cause

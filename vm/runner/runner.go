@@ -68,12 +68,16 @@ type runner struct {
 	streams  int          // open streams: somebody works in the machine
 	contacts int          // requests being served
 	contact  time.Time    // when the last request ended
+	builder  *builder     // nil until the session runs
+
+	saving sync.Mutex // held while the machine is saved
 }
 
 // Errors as causes of a session's end.
 var (
-	errStopped   = errors.New("asked to stop")
-	errAbandoned = errors.New("no server asked for this session any more")
+	errStopped    = errors.New("asked to stop")
+	errAbandoned  = errors.New("no server asked for this session any more")
+	errHibernated = errors.New("the session hibernates")
 )
 
 // Main runs the session of a folder that holds a spec, and returns when the
@@ -146,7 +150,7 @@ func (r *runner) run(parent context.Context) (err error) {
 	var life cleanup
 	err = r.live(ctx, &life)
 	r.update(func(s *nixspace.MachineStatus) {
-		if err == nil || errors.Is(err, errStopped) || errors.Is(err, errAbandoned) {
+		if err == nil || errors.Is(err, errStopped) || errors.Is(err, errAbandoned) || errors.Is(err, errHibernated) {
 			s.Status = nixspace.SessionStopping
 		}
 		s.Phase = ""
@@ -188,6 +192,8 @@ func (r *runner) finish(cause, undoErr error) {
 			s.Reason = "something of the machine could not be ended: " + undoErr.Error()
 		case errors.Is(cause, errStopped):
 			s.Status, s.Reason, s.ReasonCode = nixspace.SessionStopped, "", ""
+		case errors.Is(cause, errHibernated):
+			s.Status, s.Reason, s.ReasonCode = nixspace.SessionHibernated, "", ""
 		case errors.Is(cause, errAbandoned):
 			s.Status, s.ReasonCode = nixspace.SessionStopped, "abandoned"
 			s.Reason = fmt.Sprintf("no server asked for the session for %v", abandonedTime)

@@ -26,6 +26,8 @@ const Protocol = "nixspace"
 //	GET  /status        the machine's status
 //	GET  /watch         lines of [Update], from the present status to the last
 //	POST /stop          stops the session; answers with the last status
+//	POST /hibernate     saves the machine and ends it
+//	POST /snapshot?id=  takes a snapshot; answers with a [nixspace.SnapshotInfo]
 //	GET  /logs?follow=  what the guest's kernel and agent print
 //	GET  /open          with "Upgrade: nixspace": a stream to the guest's agent
 //
@@ -71,6 +73,8 @@ func (r *runner) serve(undo *cleanup) (*server, error) {
 	mux.HandleFunc("GET /status", r.serveStatus)
 	mux.HandleFunc("GET /watch", r.serveWatch)
 	mux.HandleFunc("POST /stop", r.serveStop)
+	mux.HandleFunc("POST /hibernate", r.serveHibernate)
+	mux.HandleFunc("POST /snapshot", r.serveSnapshot)
 	mux.HandleFunc("GET /logs", r.serveLogs)
 	mux.HandleFunc("GET /open", func(w http.ResponseWriter, req *http.Request) { r.serveOpen(s, w, req) })
 	s.http = &http.Server{Handler: r.counted(mux), ReadHeaderTimeout: time.Minute, MaxHeaderBytes: 64 << 10}
@@ -153,6 +157,27 @@ func (r *runner) serveStop(w http.ResponseWriter, req *http.Request) {
 		reply(w, r.status())
 	case <-req.Context().Done():
 	}
+}
+
+func (r *runner) serveHibernate(w http.ResponseWriter, req *http.Request) {
+	if err := r.hibernate(req.Context()); err != nil {
+		replyError(w, err)
+		return
+	}
+	select {
+	case <-r.finished:
+		reply(w, r.status())
+	case <-req.Context().Done():
+	}
+}
+
+func (r *runner) serveSnapshot(w http.ResponseWriter, req *http.Request) {
+	info, err := r.snapshot(req.Context(), nixspace.ID(req.FormValue("id")))
+	if err != nil {
+		replyError(w, err)
+		return
+	}
+	reply(w, info)
 }
 
 func (r *runner) serveLogs(w http.ResponseWriter, req *http.Request) {

@@ -131,18 +131,7 @@ func (p *Pool) Usage(id nixspace.ID) (int64, error) {
 
 // room refuses a disk where the pool is nearly full: a guest whose writes fail
 // loses more than one that never started.
-func (p *Pool) room(size int64) error {
-	var st unix.Statfs_t
-	if err := unix.Statfs(p.dir, &st); err != nil {
-		return err
-	}
-	free := int64(st.Bavail) * st.Bsize >> 20
-	if need := min(size/4, 256); free < need {
-		return nixspace.Errorf(nixspace.KindLimit, "disk_full", "the disk that holds %s has %d MiB left, too little for a new session", p.dir, free).
-			WithHint("remove sessions that are not needed, or free space there")
-	}
-	return nil
-}
+func (p *Pool) room(size int64) error { return p.Room(min(size/4, 256)) }
 
 // template returns an empty, formatted disk of a size in MiB. It is made once.
 func (p *Pool) template(ctx context.Context, size int64) (string, error) {

@@ -42,6 +42,8 @@ const (
 	ServiceMount    = "configure.mount"
 	ServiceIdentity = "configure.identity"
 	ServicePrepare  = "configure.prepare"
+	ServiceRestored = "configure.restored"
+	ServiceSync     = "sync"
 	ServiceExec     = "exec"
 	ServicePut      = "files.put"
 	ServiceGet      = "files.get"
