@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/vm/runner"
 	"github.com/nixspace/nixspace/vm/vmtest"
 )
 
@@ -282,6 +284,9 @@ func TestFork(t *testing.T) {
 		})
 	}
 	if err := g.Wait(); err != nil {
+		for _, spec := range specs {
+			t.Logf("%s", lastLines(filepath.Join(l.sessionDir(spec.SessionID), runner.LogFile)))
+		}
 		t.Fatal(err)
 	}
 	seen := map[string]bool{}

@@ -178,19 +178,20 @@ func (b *builder) build(ctx context.Context, undo *cleanup) (context.Context, er
 		b.fellBack(fromResume, errors.New("the session has no disk"))
 	}
 	for i, w := range ways {
-		var mine cleanup
-		running, err := b.attempt(ctx, w, &mine)
+		// Two stacks: what ends with the session, and what only a failure undoes.
+		var mine, failed cleanup
+		running, err := b.attempt(ctx, w, &mine, &failed)
 		if err == nil {
 			if w.how == fromSnapshot || w.disk.Disk != "" && b.spec.Machine.Snapshot != "" {
 				err = os.WriteFile(filepath.Join(b.dir, OriginFile), []byte(b.spec.Machine.Snapshot+"\n"), 0o600)
 			}
 			if err != nil {
-				return nil, errors.Join(err, mine.run())
+				return nil, errors.Join(err, mine.run(), failed.run())
 			}
 			undo.steps = append(undo.steps, mine.steps...)
 			return running, nil
 		}
-		if undoErr := mine.run(); undoErr != nil || ctx.Err() != nil || i == len(ways)-1 {
+		if undoErr := errors.Join(mine.run(), failed.run()); undoErr != nil || ctx.Err() != nil || i == len(ways)-1 {
 			return nil, errors.Join(causeOf(ctx, err), undoErr)
 		}
 		b.fellBack(w.how, err)
@@ -209,16 +210,16 @@ func (b *builder) fellBack(how string, why error) {
 	b.update(func(s *nixspace.MachineStatus) { s.Fallback = fmt.Sprintf("%s: %v", how, why) })
 }
 
-// attempt tries one way. When it fails, what is on the stack leaves everything as
+// attempt tries one way. When it fails, what is on the stacks leaves everything as
 // it was before, but for what a machine that ran has done to its disk.
-func (b *builder) attempt(ctx context.Context, w way, undo *cleanup) (context.Context, error) {
+func (b *builder) attempt(ctx context.Context, w way, undo, failed *cleanup) (context.Context, error) {
 	b.update(func(s *nixspace.MachineStatus) { s.Start = w.how })
 	if w.how == fromBoot {
 		b.phase("boot")
 	} else {
 		b.phase("restore")
 	}
-	spec, err := b.files(ctx, w, undo)
+	spec, err := b.files(ctx, w, failed)
 	if err != nil {
 		return nil, err
 	}
@@ -265,7 +266,7 @@ func (b *builder) attempt(ctx context.Context, w way, undo *cleanup) (context.Co
 
 // files makes the session's own files ready for a way, and returns the machine
 // that uses them.
-func (b *builder) files(ctx context.Context, w way, undo *cleanup) (vm.Spec, error) {
+func (b *builder) files(ctx context.Context, w way, failed *cleanup) (vm.Spec, error) {
 	m := b.spec.Machine
 	own := b.store.Session(m.SessionID)
 	spec := b.vmSpec(b.prepared)
@@ -302,7 +303,7 @@ func (b *builder) files(ctx context.Context, w way, undo *cleanup) (vm.Spec, err
 		return vm.Spec{}, err
 	}
 	spec.State = w.saved.State
-	undo.add("remove the copy", func() error {
+	failed.add("remove the copy", func() error {
 		return errors.Join(own.Remove(), b.pool.Delete(m.SessionID))
 	})
 	if !m.Throwaway {

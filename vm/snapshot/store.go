@@ -265,13 +265,18 @@ func (s *Store) LockTemplate(key string) (unlock func(), ok bool, err error) {
 	}, true, nil
 }
 
-// Sweep removes what interrupted work left. Nothing may be at work in the store.
+// abandoned is the age at which nobody works on a draft any more.
+const abandoned = 10 * time.Minute
+
+// Sweep removes what interrupted work left.
 func (s *Store) Sweep() {
 	for _, parent := range []string{s.snapshots(), s.templates()} {
-		for _, pattern := range []string{".new-*", ".gone-*", ".*.lock"} {
+		for _, pattern := range []string{".new-*", ".gone-*"} {
 			left, _ := filepath.Glob(filepath.Join(parent, pattern))
 			for _, path := range left {
-				_ = os.RemoveAll(path)
+				if info, err := os.Lstat(path); err == nil && time.Since(info.ModTime()) > abandoned {
+					_ = os.RemoveAll(path)
+				}
 			}
 		}
 	}
