@@ -290,6 +290,14 @@ func TestFork(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := map[string]bool{}
+	defer func() {
+		for i, spec := range specs {
+			if t.Failed() {
+				t.Logf("clone %d: %s\n%s", i, lastLines(filepath.Join(l.sessionDir(spec.SessionID), runner.LogFile)),
+					lastLines(filepath.Join(l.sessionDir(spec.SessionID), runner.ConsoleFile)))
+			}
+		}
+	}()
 	for i, c := range clones {
 		h.cameUp(c, "snapshot")
 		for _, path := range []string{"/tmp/where", "/data/where"} {

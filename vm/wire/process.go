@@ -166,14 +166,10 @@ func (s stdin) Close() error {
 		return nil
 	}
 	s.p.stdinClosed = true
-	if err := s.p.w.Write(FrameInEOF, nil); err != nil {
-		select {
-		case <-s.p.done: // it ended by itself, so nothing waits for the end of its input
-			return nil
-		default:
-			return lost(err)
-		}
-	}
+	// It may fail because the process has just ended by itself, and nothing waits
+	// for the end of its input. Whatever it was, Wait says what became of the
+	// process.
+	_ = s.p.w.Write(FrameInEOF, nil)
 	return nil
 }
 
