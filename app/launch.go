@@ -45,6 +45,9 @@ func (a *App) bring(ctx context.Context, s *nixspace.Session) {
 		})
 		if err == nil {
 			a.progress.poke(s.ID)
+			if s.NeedsSnapshot != "" && !s.Throwaway {
+				a.collectSnapshots(record)
+			}
 			// It may have ended just now, while its reports were left to us.
 			if m := a.machines.get(s.ID); m != nil && m.Generation == s.Generation && hasEnded(m.Status) {
 				a.applyEnd(record, *m)
@@ -176,6 +179,9 @@ func (a *App) machineSpec(ctx context.Context, tx Tx, s *nixspace.Session, v *ni
 	}
 	if spec.Layers, err = layers(infos, c, v.OutPath); err != nil {
 		return nil, err
+	}
+	if s.NeedsSnapshot != "" {
+		spec.Snapshot, spec.DiskOnly = s.NeedsSnapshot, s.DiskOnly
 	}
 	if project.Workspace != "" {
 		if spec.Workspace, err = a.cfg.Workspaces.Path(project.Workspace); err != nil {

@@ -22,7 +22,10 @@ func (a *App) Reconcile(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return a.reapStrays(ctx, owned)
+	if err := a.reapStrays(ctx, owned); err != nil {
+		return err
+	}
+	return a.reconcileSnapshots(ctx)
 }
 
 // reconcileBuilds queues every build that is not final, and lets the queue see

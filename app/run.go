@@ -116,6 +116,7 @@ func (a *App) applyEnd(ctx context.Context, m nixspace.MachineStatus) {
 // sweep fails sessions that have been in a transient state for too long, and
 // sees again to those whose machine's end could not be recorded.
 func (a *App) sweep(ctx context.Context, now time.Time) error {
+	a.collectSnapshots(ctx)
 	found, err := a.cfg.Store.Read().Sessions().List(ctx, nixspace.SessionFilter{Statuses: liveStatuses})
 	if err != nil {
 		return err

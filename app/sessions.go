@@ -88,9 +88,19 @@ func (a *App) startAgain(ctx context.Context, old *nixspace.Session) (*nixspace.
 		return nil, nixspace.Errorf(nixspace.KindConflict, "session_not_stopped", "session %s is %s", old.Ref(), old.Status).
 			WithHint("stop it first, or start another session of %s", old.Environment)
 	}
-	// Nothing of the last generation may be left when the next one begins.
+	if old.Throwaway {
+		return nil, nixspace.Errorf(nixspace.KindConflict, "session_throwaway", "session %s was a throw-away fork, and nothing of it is left", old.Ref()).
+			WithHint("fork again what it was forked from")
+	}
+	// Nothing of the last generation may be left when the next one begins, and of
+	// a disk that was not copied to its end, nothing at all.
 	if err := a.reap(ctx, old.ID); err != nil {
 		return nil, err
+	}
+	if old.NeedsSnapshot != "" {
+		if err := a.cfg.Machines.Remove(ctx, old.ID); err != nil {
+			return nil, err
+		}
 	}
 	s, err := a.step(ctx, nixspace.SessionChange{
 		ID: old.ID, Generation: old.Generation, From: ended, To: nixspace.SessionCreating, Restart: true,
@@ -254,6 +264,9 @@ func (a *App) settleEnd(ctx context.Context, s *nixspace.Session, c nixspace.Ses
 	if _, err := a.step(record, c); err != nil && !isCode(err, "session_moved") && !notFound(err) {
 		a.log.Error("cannot record the end of a session", "session", s.ID, "error", err)
 	}
+	if s.NeedsSnapshot != "" {
+		a.collectSnapshots(ctx)
+	}
 }
 
 // reap ends whatever is left of a session's machine, by force.
@@ -286,6 +299,9 @@ func (a *App) RemoveSession(ctx context.Context, ref string) error {
 		return err
 	}
 	a.machines.forget(s.ID)
+	if s.NeedsSnapshot != "" {
+		defer a.collectSnapshots(ctx)
+	}
 	return a.write(ctx, func(actor Actor, tx Tx) error {
 		if err := tx.Sessions().Delete(ctx, s.ID); err != nil {
 			return err

@@ -18,6 +18,7 @@ type App interface {
 	Builds
 	Sessions
 	Hibernation
+	Snapshots
 	Catalog
 	Events
 	Differences
@@ -71,6 +72,16 @@ type Sessions interface {
 type Hibernation interface {
 	HibernateSession(ctx context.Context, ref string) (*nixspace.Session, error)
 	ResumeSession(ctx context.Context, ref string) (*nixspace.Session, error)
+}
+
+// Snapshots are the use cases of snapshots and forks.
+type Snapshots interface {
+	TakeSnapshot(ctx context.Context, in app.TakeSnapshot) (*nixspace.Snapshot, error)
+	Snapshots(ctx context.Context, ref string, all bool) ([]nixspace.Snapshot, error)
+	Snapshot(ctx context.Context, ref string) (*nixspace.Snapshot, error)
+	RemoveSnapshot(ctx context.Context, ref string) (*nixspace.Snapshot, error)
+	RestoreSnapshot(ctx context.Context, in app.RestoreSnapshot) (*nixspace.Session, error)
+	Fork(ctx context.Context, in app.Fork) (*nixspace.Snapshot, []nixspace.Session, error)
 }
 
 // Catalog is the search for packages.

@@ -7,8 +7,12 @@ package graph
 
 import (
 	"context"
+	"time"
 
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/api/graph/gen"
+	"github.com/nixspace/nixspace/api/graph/model"
+	"github.com/nixspace/nixspace/app"
 )
 
 func (r *mutationResolver) HibernateSession(ctx context.Context, ref string) (*nixspace.Session, error) {
@@ -18,3 +22,76 @@ func (r *mutationResolver) HibernateSession(ctx context.Context, ref string) (*n
 func (r *mutationResolver) ResumeSession(ctx context.Context, ref string) (*nixspace.Session, error) {
 	return r.app.ResumeSession(ctx, ref)
 }
+
+func (r *mutationResolver) TakeSnapshot(ctx context.Context, input app.TakeSnapshot) (*nixspace.Snapshot, error) {
+	return r.app.TakeSnapshot(ctx, input)
+}
+
+func (r *mutationResolver) RemoveSnapshot(ctx context.Context, ref string) (*nixspace.Snapshot, error) {
+	return r.app.RemoveSnapshot(ctx, ref)
+}
+
+func (r *mutationResolver) RestoreSnapshot(ctx context.Context, input app.RestoreSnapshot) (*nixspace.Session, error) {
+	return r.app.RestoreSnapshot(ctx, input)
+}
+
+func (r *mutationResolver) Fork(ctx context.Context, input app.Fork) (*model.ForkPayload, error) {
+	snap, forks, err := r.app.Fork(ctx, input)
+	if err != nil {
+		return nil, err
+	}
+	return &model.ForkPayload{Snapshot: snap, Sessions: forks}, nil
+}
+
+func (r *queryResolver) Snapshot(ctx context.Context, ref string) (*nixspace.Snapshot, error) {
+	return r.app.Snapshot(ctx, ref)
+}
+
+func (r *queryResolver) Snapshots(ctx context.Context, of *string, all *bool, first *int, after *string) (*model.SnapshotConnection, error) {
+	list, err := r.app.Snapshots(ctx, deref(of), deref(all))
+	if err != nil {
+		return nil, err
+	}
+	nodes, info, err := page(list, first, after, func(s *nixspace.Snapshot) nixspace.ID { return s.ID })
+	if err != nil {
+		return nil, err
+	}
+	return &model.SnapshotConnection{Nodes: nodes, PageInfo: info, TotalCount: len(list)}, nil
+}
+
+func (r *sessionResolver) ForkOf(ctx context.Context, obj *nixspace.Session) (*nixspace.Session, error) {
+	if obj.ForkOf == "" {
+		return nil, nil
+	}
+	return orNil(r.app.Session(ctx, string(obj.ForkOf)))
+}
+
+func (r *sessionResolver) Snapshot(ctx context.Context, obj *nixspace.Session) (*nixspace.Snapshot, error) {
+	if obj.SnapshotID == "" {
+		return nil, nil
+	}
+	return orNil(r.app.Snapshot(ctx, string(obj.SnapshotID)))
+}
+
+func (r *snapshotResolver) Session(ctx context.Context, obj *nixspace.Snapshot) (*nixspace.Session, error) {
+	return orNil(r.app.Session(ctx, string(obj.SessionID)))
+}
+
+func (r *snapshotResolver) Version(ctx context.Context, obj *nixspace.Snapshot) (*nixspace.Version, error) {
+	return loadVersion(ctx, obj.VersionID)
+}
+
+func (r *snapshotResolver) Parent(ctx context.Context, obj *nixspace.Snapshot) (*nixspace.Snapshot, error) {
+	if obj.ParentID == "" {
+		return nil, nil
+	}
+	return orNil(r.app.Snapshot(ctx, string(obj.ParentID)))
+}
+
+func (r *snapshotResolver) PauseMs(ctx context.Context, obj *nixspace.Snapshot) (float64, error) {
+	return float64(obj.Pause) / float64(time.Millisecond), nil
+}
+
+func (r *Resolver) Snapshot() gen.SnapshotResolver { return &snapshotResolver{r} }
+
+type snapshotResolver struct{ *Resolver }

@@ -50,6 +50,10 @@ type commands struct {
 	Stop      stopCmd      `cmd:"" group:"sessions" help:"Stop sessions."`
 	Hibernate hibernateCmd `cmd:"" group:"sessions" help:"Put sessions to rest, with their memory."`
 	Resume    resumeCmd    `cmd:"" group:"sessions" help:"Continue hibernated sessions."`
+	Fork      forkCmd      `cmd:"" group:"sessions" help:"Copy a session, with its memory and its disk."`
+	Snapshot  snapshotCmd  `cmd:"" group:"sessions" help:"Take a snapshot of a session."`
+	Snapshots snapshotsCmd `cmd:"" group:"sessions" help:"List and delete snapshots."`
+	Restore   restoreCmd   `cmd:"" group:"sessions" help:"Start a new session from a snapshot."`
 	Rm        rmCmd        `cmd:"" group:"sessions" help:"Delete sessions with their disks."`
 
 	Catalog    catalogCmd    `cmd:"" group:"other" help:"List, search, fetch and update packages."`

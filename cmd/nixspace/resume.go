@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/cmd/nixspace/client"
 	"github.com/nixspace/nixspace/cmd/nixspace/term"
 )
@@ -24,14 +25,24 @@ func (c *resumeCmd) Run(ctx context.Context, g *globals, std streams) error {
 	defer api.Close()
 	d := g.display(std)
 	defer d.Close()
+	return startAll(ctx, g, std, api, d, c.Sessions, c.Detach, func(ref string) (*client.Session, error) {
+		return api.ResumeSession(ctx, ref)
+	})
+}
+
+// startAll starts a session for each name, all at once, shows them until they
+// run, and prints what came of each. It returns the first error.
+func startAll(ctx context.Context, g *globals, std streams, api *client.Client, d *term.Display, names []string, detach bool,
+	start func(name string) (*client.Session, error),
+) error {
 	begin := time.Now()
-	found := make([]*client.Session, len(c.Sessions))
-	errs := make([]error, len(c.Sessions))
-	took := make([]time.Duration, len(c.Sessions))
+	found := make([]*client.Session, len(names))
+	errs := make([]error, len(names))
+	took := make([]time.Duration, len(names))
 	var wg sync.WaitGroup
-	for i, ref := range c.Sessions {
+	for i, name := range names {
 		wg.Go(func() {
-			if found[i], errs[i] = api.ResumeSession(ctx, ref); errs[i] == nil && !c.Detach {
+			if found[i], errs[i] = start(name); errs[i] == nil && !detach {
 				found[i], errs[i] = awaitSession(ctx, api, d, found[i], found[i].Ref)
 			}
 			took[i] = time.Since(begin)
@@ -39,10 +50,12 @@ func (c *resumeCmd) Run(ctx context.Context, g *globals, std streams) error {
 	}
 	wg.Wait()
 	d.Close()
-	return c.print(g, std, found, errs, took)
+	return printStarted(g, std, found, errs, took)
 }
 
-func (c *resumeCmd) print(g *globals, std streams, found []*client.Session, errs []error, took []time.Duration) error {
+// printStarted prints what came of sessions that were started, the first error
+// aside, which it returns.
+func printStarted(g *globals, std streams, found []*client.Session, errs []error, took []time.Duration) error {
 	var first error
 	sessions := []*client.Session{}
 	for i, s := range found {
@@ -57,7 +70,7 @@ func (c *resumeCmd) print(g *globals, std streams, found []*client.Session, errs
 		if errs[i] != nil || g.JSON {
 			continue
 		}
-		if c.Detach {
+		if !s.Is(nixspace.SessionRunning) { // nobody waited
 			fmt.Fprintf(std.Out, "session %s  %s\n", s.Ref, s.Status)
 			continue
 		}

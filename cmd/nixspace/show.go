@@ -139,6 +139,12 @@ func printSession(w io.Writer, s *client.Session) error {
 	if s.Version != nil {
 		fmt.Fprintf(w, "version      %s\n", s.Version.Hash)
 	}
+	switch {
+	case s.Snapshot != nil && !s.Snapshot.Implicit:
+		fmt.Fprintf(w, "began from   %s\n", s.Snapshot.Ref)
+	case s.ForkOf != nil:
+		fmt.Fprintf(w, "forked from  %s\n", s.ForkOf.Ref)
+	}
 	if s.Isolation != "" {
 		fmt.Fprintf(w, "isolation    %s\n", term.Clean(s.Isolation))
 	}
@@ -148,6 +154,12 @@ func printSession(w io.Writer, s *client.Session) error {
 	m := s.Machine
 	if m == nil {
 		return nil
+	}
+	if m.Start != "" {
+		fmt.Fprintf(w, "came up by   %s\n", m.Start)
+	}
+	if m.Fallback != "" {
+		fmt.Fprintf(w, "and not from its snapshot: %s\n", term.Clean(m.Fallback))
 	}
 	if len(m.Services) > 0 {
 		fmt.Fprintln(w)

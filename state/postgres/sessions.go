@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/state/postgres/db"
@@ -29,6 +30,10 @@ func (s sessions) Create(ctx context.Context, n *nixspace.Session) error {
 		Throwaway: n.Throwaway, DiskOnly: n.DiskOnly, SnapshotID: nullID(n.SnapshotID), ForkOf: nullID(n.ForkOf),
 		NeedsSnapshot: nullID(n.NeedsSnapshot),
 	})
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.ConstraintName == "sessions_needs_snapshot_fkey" {
+		return notFound("snapshot", n.NeedsSnapshot)
+	}
 	if err != nil {
 		return mapError(err, "create a session")
 	}

@@ -30,6 +30,7 @@ type ResolverRoot interface {
 	Project() ProjectResolver
 	Query() QueryResolver
 	Session() SessionResolver
+	Snapshot() SnapshotResolver
 	Subscription() SubscriptionResolver
 	Version() VersionResolver
 }
@@ -159,6 +160,11 @@ type ComplexityRoot struct {
 		SessionID     func(childComplexity int) int
 	}
 
+	ForkPayload struct {
+		Sessions func(childComplexity int) int
+		Snapshot func(childComplexity int) int
+	}
+
 	Layer struct {
 		Digest func(childComplexity int) int
 		Name   func(childComplexity int) int
@@ -187,11 +193,15 @@ type ComplexityRoot struct {
 		CancelBuild      func(childComplexity int, id nixspace.ID) int
 		Change           func(childComplexity int, input app.Change) int
 		CreateProject    func(childComplexity int, input app.CreateProject) int
+		Fork             func(childComplexity int, input app.Fork) int
 		HibernateSession func(childComplexity int, ref string) int
 		RemoveSession    func(childComplexity int, ref string) int
+		RemoveSnapshot   func(childComplexity int, ref string) int
+		RestoreSnapshot  func(childComplexity int, input app.RestoreSnapshot) int
 		ResumeSession    func(childComplexity int, ref string) int
 		StartSession     func(childComplexity int, input app.StartSession) int
 		StopSession      func(childComplexity int, ref string) int
+		TakeSnapshot     func(childComplexity int, input app.TakeSnapshot) int
 	}
 
 	Package struct {
@@ -269,6 +279,8 @@ type ComplexityRoot struct {
 		Server       func(childComplexity int) int
 		Session      func(childComplexity int, ref string) int
 		Sessions     func(childComplexity int, environment *string, all *bool, first *int, after *string) int
+		Snapshot     func(childComplexity int, ref string) int
+		Snapshots    func(childComplexity int, of *string, all *bool, first *int, after *string) int
 		Version      func(childComplexity int, ref string) int
 		Viewer       func(childComplexity int) int
 		Why          func(childComplexity int, ref string, what string, all bool) int
@@ -335,6 +347,7 @@ type ComplexityRoot struct {
 		EndedAt      func(childComplexity int) int
 		Environment  func(childComplexity int) int
 		Ephemeral    func(childComplexity int) int
+		ForkOf       func(childComplexity int) int
 		Generation   func(childComplexity int) int
 		ID           func(childComplexity int) int
 		Isolation    func(childComplexity int) int
@@ -345,6 +358,7 @@ type ComplexityRoot struct {
 		ReasonCode   func(childComplexity int) int
 		Ref          func(childComplexity int) int
 		Resuming     func(childComplexity int) int
+		Snapshot     func(childComplexity int) int
 		StartedAt    func(childComplexity int) int
 		Status       func(childComplexity int) int
 		Throwaway    func(childComplexity int) int
@@ -361,6 +375,30 @@ type ComplexityRoot struct {
 		Machine  func(childComplexity int) int
 		Progress func(childComplexity int) int
 		Session  func(childComplexity int) int
+	}
+
+	Snapshot struct {
+		Consistency func(childComplexity int) int
+		CreatedAt   func(childComplexity int) int
+		Environment func(childComplexity int) int
+		ID          func(childComplexity int) int
+		Implicit    func(childComplexity int) int
+		Memory      func(childComplexity int) int
+		Name        func(childComplexity int) int
+		Parent      func(childComplexity int) int
+		PauseMs     func(childComplexity int) int
+		Ref         func(childComplexity int) int
+		Session     func(childComplexity int) int
+		Shared      func(childComplexity int) int
+		Size        func(childComplexity int) int
+		State       func(childComplexity int) int
+		Version     func(childComplexity int) int
+	}
+
+	SnapshotConnection struct {
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
 	}
 
 	Subscription struct {
@@ -900,6 +938,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Event.SessionID(childComplexity), true
 
+	case "ForkPayload.sessions":
+		if e.ComplexityRoot.ForkPayload.Sessions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ForkPayload.Sessions(childComplexity), true
+	case "ForkPayload.snapshot":
+		if e.ComplexityRoot.ForkPayload.Snapshot == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ForkPayload.Snapshot(childComplexity), true
+
 	case "Layer.digest":
 		if e.ComplexityRoot.Layer.Digest == nil {
 			break
@@ -1053,6 +1104,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CreateProject(childComplexity, args["input"].(app.CreateProject)), true
+	case "Mutation.fork":
+		if e.ComplexityRoot.Mutation.Fork == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_fork_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.Fork(childComplexity, args["input"].(app.Fork)), true
 	case "Mutation.hibernateSession":
 		if e.ComplexityRoot.Mutation.HibernateSession == nil {
 			break
@@ -1075,6 +1137,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RemoveSession(childComplexity, args["ref"].(string)), true
+	case "Mutation.removeSnapshot":
+		if e.ComplexityRoot.Mutation.RemoveSnapshot == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_removeSnapshot_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RemoveSnapshot(childComplexity, args["ref"].(string)), true
+	case "Mutation.restoreSnapshot":
+		if e.ComplexityRoot.Mutation.RestoreSnapshot == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_restoreSnapshot_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RestoreSnapshot(childComplexity, args["input"].(app.RestoreSnapshot)), true
 	case "Mutation.resumeSession":
 		if e.ComplexityRoot.Mutation.ResumeSession == nil {
 			break
@@ -1108,6 +1192,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.StopSession(childComplexity, args["ref"].(string)), true
+	case "Mutation.takeSnapshot":
+		if e.ComplexityRoot.Mutation.TakeSnapshot == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_takeSnapshot_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.TakeSnapshot(childComplexity, args["input"].(app.TakeSnapshot)), true
 
 	case "Package.attr":
 		if e.ComplexityRoot.Package.Attr == nil {
@@ -1485,6 +1580,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Sessions(childComplexity, args["environment"].(*string), args["all"].(*bool), args["first"].(*int), args["after"].(*string)), true
+	case "Query.snapshot":
+		if e.ComplexityRoot.Query.Snapshot == nil {
+			break
+		}
+
+		args, err := ec.field_Query_snapshot_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Snapshot(childComplexity, args["ref"].(string)), true
+	case "Query.snapshots":
+		if e.ComplexityRoot.Query.Snapshots == nil {
+			break
+		}
+
+		args, err := ec.field_Query_snapshots_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Snapshots(childComplexity, args["of"].(*string), args["all"].(*bool), args["first"].(*int), args["after"].(*string)), true
 	case "Query.version":
 		if e.ComplexityRoot.Query.Version == nil {
 			break
@@ -1755,6 +1872,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Session.Ephemeral(childComplexity), true
+	case "Session.forkOf":
+		if e.ComplexityRoot.Session.ForkOf == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Session.ForkOf(childComplexity), true
 	case "Session.generation":
 		if e.ComplexityRoot.Session.Generation == nil {
 			break
@@ -1815,6 +1938,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Session.Resuming(childComplexity), true
+	case "Session.snapshot":
+		if e.ComplexityRoot.Session.Snapshot == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Session.Snapshot(childComplexity), true
 	case "Session.startedAt":
 		if e.ComplexityRoot.Session.StartedAt == nil {
 			break
@@ -1877,6 +2006,116 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.SessionUpdate.Session(childComplexity), true
+
+	case "Snapshot.consistency":
+		if e.ComplexityRoot.Snapshot.Consistency == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Snapshot.Consistency(childComplexity), true
+	case "Snapshot.createdAt":
+		if e.ComplexityRoot.Snapshot.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Snapshot.CreatedAt(childComplexity), true
+	case "Snapshot.environmentRef":
+		if e.ComplexityRoot.Snapshot.Environment == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Snapshot.Environment(childComplexity), true
+	case "Snapshot.id":
+		if e.ComplexityRoot.Snapshot.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Snapshot.ID(childComplexity), true
+	case "Snapshot.implicit":
+		if e.ComplexityRoot.Snapshot.Implicit == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Snapshot.Implicit(childComplexity), true
+	case "Snapshot.memory":
+		if e.ComplexityRoot.Snapshot.Memory == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Snapshot.Memory(childComplexity), true
+	case "Snapshot.name":
+		if e.ComplexityRoot.Snapshot.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Snapshot.Name(childComplexity), true
+	case "Snapshot.parent":
+		if e.ComplexityRoot.Snapshot.Parent == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Snapshot.Parent(childComplexity), true
+	case "Snapshot.pauseMs":
+		if e.ComplexityRoot.Snapshot.PauseMs == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Snapshot.PauseMs(childComplexity), true
+	case "Snapshot.ref":
+		if e.ComplexityRoot.Snapshot.Ref == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Snapshot.Ref(childComplexity), true
+	case "Snapshot.sessionRef", "Snapshot.session":
+		if e.ComplexityRoot.Snapshot.Session == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Snapshot.Session(childComplexity), true
+	case "Snapshot.shared":
+		if e.ComplexityRoot.Snapshot.Shared == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Snapshot.Shared(childComplexity), true
+	case "Snapshot.size":
+		if e.ComplexityRoot.Snapshot.Size == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Snapshot.Size(childComplexity), true
+	case "Snapshot.state":
+		if e.ComplexityRoot.Snapshot.State == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Snapshot.State(childComplexity), true
+	case "Snapshot.version":
+		if e.ComplexityRoot.Snapshot.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Snapshot.Version(childComplexity), true
+
+	case "SnapshotConnection.nodes":
+		if e.ComplexityRoot.SnapshotConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SnapshotConnection.Nodes(childComplexity), true
+	case "SnapshotConnection.pageInfo":
+		if e.ComplexityRoot.SnapshotConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SnapshotConnection.PageInfo(childComplexity), true
+	case "SnapshotConnection.totalCount":
+		if e.ComplexityRoot.SnapshotConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SnapshotConnection.TotalCount(childComplexity), true
 
 	case "Subscription.buildUpdates":
 		if e.ComplexityRoot.Subscription.BuildUpdates == nil {
@@ -2054,7 +2293,10 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("ChangeInput", ec.unmarshalInputChangeInput),
 			graphql.NewInputUnmarshaler("CreateProjectInput", ec.unmarshalInputCreateProjectInput),
 			graphql.NewInputUnmarshaler("EditInput", ec.unmarshalInputEditInput),
+			graphql.NewInputUnmarshaler("ForkInput", ec.unmarshalInputForkInput),
+			graphql.NewInputUnmarshaler("RestoreSnapshotInput", ec.unmarshalInputRestoreSnapshotInput),
 			graphql.NewInputUnmarshaler("StartSessionInput", ec.unmarshalInputStartSessionInput),
+			graphql.NewInputUnmarshaler("TakeSnapshotInput", ec.unmarshalInputTakeSnapshotInput),
 		)
 	}
 	first := true
@@ -2736,6 +2978,87 @@ type Server {
   hibernateSession(ref: String!): Session!
   "Continues a hibernated session from its memory and returns at once, with the session creating."
   resumeSession(ref: String!): Session!
+  "Takes a snapshot of a session that runs, is hibernated or is stopped; returns when it is complete."
+  takeSnapshot(input: TakeSnapshotInput!): Snapshot!
+  "Deletes a snapshot that no session needs, and returns it as it was."
+  removeSnapshot(ref: String!): Snapshot!
+  "Starts a new session from a snapshot and returns at once, with the session creating."
+  restoreSnapshot(input: RestoreSnapshotInput!): Session!
+  "Copies a session with its memory and disk into new ones and returns at once, with those creating."
+  fork(input: ForkInput!): ForkPayload!
+}
+
+extend type Query {
+  "One snapshot: env@name, project/env@name or its UUID."
+  snapshot(ref: String!): Snapshot
+  "Snapshots, newest first: those of an environment or of a session, or all; those that forks were made from only if all is true."
+  snapshots(of: String, all: Boolean = false, first: Int = 50, after: String): SnapshotConnection!
+}
+
+"The memory, devices and disk of a session, taken in one pause."
+type Snapshot {
+  id: ID!
+  "project/environment@name; its UUID where it has no name."
+  ref: String!
+  "Empty for one that a fork was made from."
+  name: String!
+  environmentRef: String!
+  "The session that it was taken of, which may be gone."
+  sessionRef: String!
+  session: Session
+  version: Version!
+  "The snapshot that the session itself began from."
+  parent: Snapshot
+  state: SnapshotState!
+  implicit: Boolean!
+  "Whether memory and devices are in it; otherwise it is a disk."
+  memory: Boolean!
+  "What the disk holds: memory (nothing is lost, as the memory goes with it), clean or crash."
+  consistency: String!
+  "Bytes."
+  size: Int64!
+  "Bytes of these that other files hold too."
+  shared: Int64!
+  "How long the machine stood still, in milliseconds."
+  pauseMs: Float!
+  createdAt: Time!
+}
+
+enum SnapshotState {
+  TAKING
+  READY
+  "Its files were gone when the server started."
+  LOST
+}
+
+type SnapshotConnection {
+  nodes: [Snapshot!]!
+  pageInfo: PageInfo!
+  totalCount: Int!
+}
+
+input TakeSnapshotInput {
+  session: String!
+  "Unique in the environment; the next of s1, s2… when empty."
+  name: String! = ""
+}
+
+input RestoreSnapshotInput {
+  ref: String!
+  "It shares memory with the snapshot, and is gone once it stops."
+  throwaway: Boolean! = false
+}
+
+input ForkInput {
+  session: String!
+  count: Int! = 1
+  "They share memory with their origin as far as they can, and are gone once they stop."
+  throwaway: Boolean! = false
+}
+
+type ForkPayload {
+  snapshot: Snapshot!
+  sessions: [Session!]!
 }
 
 extend type Session {
@@ -2743,6 +3066,10 @@ extend type Session {
   resuming: Boolean!
   "It may share memory with its snapshot, and is never hibernated or forked."
   throwaway: Boolean!
+  "The session that it was forked from; null where there is none, or it is gone."
+  forkOf: Session
+  "The snapshot that it began from; null where there is none, or it is gone."
+  snapshot: Snapshot
 }
 
 extend type Machine {
@@ -3001,6 +3328,16 @@ func (ec *executionContext) childFields_Event(ctx context.Context, field graphql
 		return ec.fieldContext_Event_data(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Event", field.Name)
+}
+
+func (ec *executionContext) childFields_ForkPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "snapshot":
+		return ec.fieldContext_ForkPayload_snapshot(ctx, field)
+	case "sessions":
+		return ec.fieldContext_ForkPayload_sessions(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ForkPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_Layer(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -3327,6 +3664,10 @@ func (ec *executionContext) childFields_Session(ctx context.Context, field graph
 		return ec.fieldContext_Session_resuming(ctx, field)
 	case "throwaway":
 		return ec.fieldContext_Session_throwaway(ctx, field)
+	case "forkOf":
+		return ec.fieldContext_Session_forkOf(ctx, field)
+	case "snapshot":
+		return ec.fieldContext_Session_snapshot(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Session", field.Name)
 }
@@ -3353,6 +3694,56 @@ func (ec *executionContext) childFields_SessionUpdate(ctx context.Context, field
 		return ec.fieldContext_SessionUpdate_progress(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SessionUpdate", field.Name)
+}
+
+func (ec *executionContext) childFields_Snapshot(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Snapshot_id(ctx, field)
+	case "ref":
+		return ec.fieldContext_Snapshot_ref(ctx, field)
+	case "name":
+		return ec.fieldContext_Snapshot_name(ctx, field)
+	case "environmentRef":
+		return ec.fieldContext_Snapshot_environmentRef(ctx, field)
+	case "sessionRef":
+		return ec.fieldContext_Snapshot_sessionRef(ctx, field)
+	case "session":
+		return ec.fieldContext_Snapshot_session(ctx, field)
+	case "version":
+		return ec.fieldContext_Snapshot_version(ctx, field)
+	case "parent":
+		return ec.fieldContext_Snapshot_parent(ctx, field)
+	case "state":
+		return ec.fieldContext_Snapshot_state(ctx, field)
+	case "implicit":
+		return ec.fieldContext_Snapshot_implicit(ctx, field)
+	case "memory":
+		return ec.fieldContext_Snapshot_memory(ctx, field)
+	case "consistency":
+		return ec.fieldContext_Snapshot_consistency(ctx, field)
+	case "size":
+		return ec.fieldContext_Snapshot_size(ctx, field)
+	case "shared":
+		return ec.fieldContext_Snapshot_shared(ctx, field)
+	case "pauseMs":
+		return ec.fieldContext_Snapshot_pauseMs(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Snapshot_createdAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Snapshot", field.Name)
+}
+
+func (ec *executionContext) childFields_SnapshotConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "nodes":
+		return ec.fieldContext_SnapshotConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_SnapshotConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_SnapshotConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SnapshotConnection", field.Name)
 }
 
 func (ec *executionContext) childFields_Version(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

@@ -34,6 +34,11 @@ type EnvironmentConnection struct {
 	TotalCount int                    `json:"totalCount"`
 }
 
+type ForkPayload struct {
+	Snapshot *nixspace.Snapshot `json:"snapshot"`
+	Sessions []nixspace.Session `json:"sessions"`
+}
+
 type Mutation struct {
 }
 
@@ -74,6 +79,12 @@ type SessionConnection struct {
 	Nodes      []nixspace.Session `json:"nodes"`
 	PageInfo   *PageInfo          `json:"pageInfo"`
 	TotalCount int                `json:"totalCount"`
+}
+
+type SnapshotConnection struct {
+	Nodes      []nixspace.Snapshot `json:"nodes"`
+	PageInfo   *PageInfo           `json:"pageInfo"`
+	TotalCount int                 `json:"totalCount"`
 }
 
 type Subscription struct {

@@ -136,6 +136,8 @@ type Session struct {
 	Ephemeral    bool        `json:"ephemeral"`
 	Throwaway    bool        `json:"throwaway"`
 	Resuming     bool        `json:"resuming"`
+	ForkOf       *Identified `json:"forkOf,omitempty"`
+	Snapshot     *Began      `json:"snapshot,omitempty"`
 	StartedAt    *time.Time  `json:"startedAt"`
 	LastActivity *time.Time  `json:"lastActivity"`
 	EndedAt      *time.Time  `json:"endedAt"`

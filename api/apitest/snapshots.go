@@ -1,0 +1,39 @@
+package apitest
+
+import (
+	"context"
+
+	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/app"
+)
+
+// The stand-in has no snapshots: tests of them work with the real use cases.
+var errNoSnapshots = nixspace.Errorf(nixspace.KindUnavailable, "not_supported", "the stand-in has no snapshots")
+
+// TakeSnapshot fails.
+func (a *App) TakeSnapshot(context.Context, app.TakeSnapshot) (*nixspace.Snapshot, error) {
+	return nil, errNoSnapshots
+}
+
+// Snapshots lists nothing.
+func (a *App) Snapshots(context.Context, string, bool) ([]nixspace.Snapshot, error) { return nil, nil }
+
+// Snapshot finds nothing.
+func (a *App) Snapshot(_ context.Context, ref string) (*nixspace.Snapshot, error) {
+	return nil, notFound("snapshot", ref)
+}
+
+// RemoveSnapshot fails.
+func (a *App) RemoveSnapshot(_ context.Context, ref string) (*nixspace.Snapshot, error) {
+	return nil, notFound("snapshot", ref)
+}
+
+// RestoreSnapshot fails.
+func (a *App) RestoreSnapshot(_ context.Context, in app.RestoreSnapshot) (*nixspace.Session, error) {
+	return nil, notFound("snapshot", in.Ref)
+}
+
+// Fork fails.
+func (a *App) Fork(context.Context, app.Fork) (*nixspace.Snapshot, []nixspace.Session, error) {
+	return nil, nil, errNoSnapshots
+}
