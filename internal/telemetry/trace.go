@@ -1,11 +1,13 @@
 package telemetry
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
 	"os"
 	"slices"
+	"strings"
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel"
@@ -56,7 +58,16 @@ func (t *Tracing) Wrap(next http.Handler) http.Handler {
 	if t.provider == nil {
 		return next
 	}
-	return otelhttp.NewHandler(next, "http", otelhttp.WithTracerProvider(t.provider))
+	return otelhttp.NewHandler(next, "http", otelhttp.WithTracerProvider(t.provider), otelhttp.WithSpanNameFormatter(spanName))
+}
+
+// spanName names a span by its route, which is known once the request was routed.
+// Paths would be too many names.
+func spanName(_ string, r *http.Request) string {
+	if r.Pattern == "" || strings.Contains(r.Pattern, " ") {
+		return cmp.Or(r.Pattern, r.Method)
+	}
+	return r.Method + " " + r.Pattern
 }
 
 // Stop sends what is left.

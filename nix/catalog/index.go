@@ -106,6 +106,9 @@ func readIndex(file string) (*index, error) {
 	if err := json.Unmarshal(b, &x); err != nil {
 		return nil, err
 	}
+	if len(x.Packages) == 0 {
+		return nil, errors.New("it lists nothing")
+	}
 	return &x, nil
 }
 

@@ -39,7 +39,12 @@ func (c *Catalog) overlaid() (*Lock, error) {
 		return nil, fmt.Errorf("read the catalog's overlay: %w", err)
 	}
 	var o overlay
-	if err := json.Unmarshal(b, &o); err != nil || o.Base != c.pinned.Digest() {
+	if err := json.Unmarshal(b, &o); err != nil {
+		c.log.Warn("the catalog's overlay is damaged, so what this machine pinned anew no longer counts; it was set aside",
+			"file", c.overlayFile()+".old", "error", err)
+		return c.pinned, os.Rename(c.overlayFile(), c.overlayFile()+".old")
+	}
+	if o.Base != c.pinned.Digest() {
 		c.log.Info("the catalog has new pins, so those of the overlay no longer count", "file", c.overlayFile())
 		return c.pinned, os.Rename(c.overlayFile(), c.overlayFile()+".old")
 	}

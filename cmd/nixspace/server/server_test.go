@@ -2,16 +2,19 @@ package server
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -319,6 +322,41 @@ func TestOnExit(t *testing.T) {
 		})
 		if err != nil {
 			t.Errorf("%+v: %v", test, err)
+		}
+	}
+}
+
+// Where a collector is named, the requests of a server arrive there, by route.
+func TestTraces(t *testing.T) {
+	var mu sync.Mutex
+	var sent []byte
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		b, err := io.ReadAll(r.Body)
+		if err != nil || r.URL.Path != "/v1/traces" {
+			t.Errorf("the collector was asked for %s: %v", r.URL.Path, err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		sent = append(sent, b...)
+	}))
+	defer collector.Close()
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL)
+	t.Setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "none")
+	cfg := config(newDir(t), apptest.NewMachines())
+	cfg.DatabaseURL = postgrestest.URL(t)
+	err := run(t, cfg, func(_ context.Context, r Running) {
+		get(t, r, "/readyz", "")
+		get(t, r, "/graphql", r.Token)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A server that has stopped has sent all.
+	mu.Lock()
+	defer mu.Unlock()
+	for _, want := range []string{"GET /readyz", "GET /graphql", "nixspace", "service.version"} {
+		if !bytes.Contains(sent, []byte(want)) {
+			t.Errorf("the collector did not hear of %q", want)
 		}
 	}
 }
