@@ -23,11 +23,11 @@ test: setup build ## Set up and run every test, those with real VMs and real Nix
 	scripts/test $(TESTFLAGS)
 
 .PHONY: check
-check: ## Run linters and checks that need no VM: style, imports, generated files, host names
+check: ui/node_modules/.installed ## Run linters and checks that need no VM: style, imports, generated files, host names
 	scripts/check
 
 .PHONY: build
-build: bin/nixspace-agent ## Build bin/nixspace and the guest agent that it carries
+build: bin/nixspace-agent ui/dist/site/index.html ## Build bin/nixspace, with the guest agent and the web interface that it carries
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/nixspace ./cmd/nixspace
 
 # The agent goes into the guest's initramfs, so it must be static.
@@ -35,6 +35,14 @@ build: bin/nixspace-agent ## Build bin/nixspace and the guest agent that it carr
 bin/nixspace-agent:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $@ ./cmd/nixspace-agent
 	gzip -9nc $@ >vm/image/agent/nixspace-agent.gz
+
+# npm is asked only when the lock file changed.
+ui/node_modules/.installed: ui/package-lock.json
+	cd ui && npm ci --prefer-offline --no-audit --no-fund --loglevel error
+	touch $@
+
+ui/dist/site/index.html: ui/node_modules/.installed ui/index.html ui/vite.config.ts $(shell find ui/src ui/public ui/scripts -type f ! -name types.ts)
+	cd ui && npm run --silent build
 
 .PHONY: dev
 dev: setup build ## Start a server for development: own state in .state, debug logs, no quick start

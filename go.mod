@@ -2,6 +2,8 @@ module github.com/nixspace/nixspace
 
 go 1.26.0
 
+ignore ./ui/node_modules
+
 require (
 	charm.land/lipgloss/v2 v2.0.6 // indirect
 	github.com/99designs/gqlgen v0.17.98 // indirect

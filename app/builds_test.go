@@ -268,4 +268,13 @@ func TestEvents(t *testing.T) {
 	if e := <-past; e.Kind != "build.succeeded" {
 		t.Errorf("after the first: got %+v", e)
 	}
+	for n, kind := range map[int64]string{-1: "build.succeeded", -2: "project.created", -100: "project.created"} {
+		last, err := h.WatchEvents(ctx, n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e := <-last; e.Kind != kind {
+			t.Errorf("of the last %d: got %+v first, want %s", -n, e, kind)
+		}
+	}
 }

@@ -10,7 +10,8 @@ import (
 const eventPage = 500
 
 // WatchEvents sends events as they happen, those after the sequence number
-// after first (0 for none of the past), until ctx ends.
+// after first (0 for none of the past, -n for the last n or fewer), until ctx
+// ends.
 func (a *App) WatchEvents(ctx context.Context, after int64) (<-chan nixspace.Event, error) {
 	tx, err := a.read(ctx)
 	if err != nil {
@@ -23,10 +24,12 @@ func (a *App) WatchEvents(ctx context.Context, after int64) (<-chan nixspace.Eve
 		return nil, err
 	}
 	if after <= 0 {
-		if after, err = tx.Events().Last(ctx); err != nil {
+		last, err := tx.Events().Last(ctx)
+		if err != nil {
 			cancel()
 			return nil, err
 		}
+		after = max(0, last+after)
 	}
 	out := make(chan nixspace.Event)
 	go func() {

@@ -7,6 +7,7 @@ package web
 import (
 	"context"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -36,6 +37,12 @@ type Config struct {
 	Hosts   auth.Hosts
 	Version string // shown to people
 
+	// Site is the built web interface, index.html and what belongs to it. Without
+	// it, GET / is a page that says how to use the command line.
+	Site fs.FS
+	// SignIns answer POST /api/v1/sign-in and sign-out; nil for neither.
+	SignIns SignIns
+
 	// Health, Ready and Metrics answer GET /healthz, /readyz and /metrics; a nil
 	// one answers 404. The first two are for everybody, metrics for users only.
 	Health, Ready, Metrics http.Handler
@@ -49,6 +56,7 @@ type Config struct {
 type Handler struct {
 	cfg  Config
 	root http.Handler
+	site site // nil for none
 
 	// streams ends every request that would last as long as its client likes.
 	streams context.Context
@@ -64,6 +72,12 @@ func New(cfg Config) *Handler {
 	}
 	h := &Handler{cfg: cfg}
 	h.streams, h.stop = context.WithCancel(context.Background())
+	if cfg.Site != nil {
+		var err error
+		if h.site, err = newSite(cfg.Site); err != nil {
+			cfg.Log.Error("the web interface cannot be read", "err", err)
+		}
+	}
 	h.root = h.guard(h.routes())
 	return h
 }
@@ -87,11 +101,14 @@ func (h *Handler) routes() http.Handler {
 	if h.cfg.Metrics != nil {
 		mux.Handle("GET /metrics", h.user(h.cfg.Metrics))
 	}
-	mux.HandleFunc("GET /{$}", h.landing)
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		h.fail(w, r, nixspace.Errorf(nixspace.KindNotFound, "route_unknown", "there is nothing at %s %s", r.Method, r.URL.Path).
-			WithHint("docs/api.md lists what the server answers to"))
-	})
+	if h.cfg.SignIns != nil {
+		mux.HandleFunc("POST /api/v1/sign-in", h.signIn)
+		mux.HandleFunc("POST /api/v1/sign-out", h.signOut)
+	}
+	if h.site == nil {
+		mux.HandleFunc("GET /{$}", h.landing)
+	}
+	mux.HandleFunc("/", h.page)
 	return mux
 }
 

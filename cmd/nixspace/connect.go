@@ -8,15 +8,24 @@ import (
 // connect returns a client of the server that the flags name, or else of the
 // one that left its address in the state directory.
 func (g *globals) connect() (*client.Client, error) {
-	address, token := g.URL, g.Token
+	address, token, err := g.server()
+	if err != nil {
+		return nil, err
+	}
+	return client.New(address, token)
+}
+
+// server returns the address and the token of that server.
+func (g *globals) server() (address, token string, err error) {
+	address, token = g.URL, g.Token
 	dir, err := g.stateDir()
 	if err != nil && address == "" {
-		return nil, err
+		return "", "", err
 	}
 	if address == "" {
 		s, err := statedir.FindServer(dir)
 		if err != nil {
-			return nil, err
+			return "", "", err
 		}
 		address = s.URL
 		if token == "" {
@@ -28,5 +37,5 @@ func (g *globals) connect() (*client.Client, error) {
 			token = s.Token
 		}
 	}
-	return client.New(address, token)
+	return address, token, nil
 }

@@ -28,6 +28,7 @@ type commands struct {
 	globals
 
 	Up     upCmd     `cmd:"" group:"server" help:"Start the server, with everything that it needs."`
+	Web    webCmd    `cmd:"" group:"server" help:"Print the address that opens the web interface, signed in."`
 	Doctor doctorCmd `cmd:"" group:"server" help:"Check whether this machine has what NixSpace needs."`
 	Runner runnerCmd `cmd:"" hidden:"" help:"Run the machine of one session (started by the server)."`
 

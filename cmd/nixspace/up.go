@@ -94,6 +94,7 @@ func (c *upCmd) Run(ctx context.Context, g *globals, std streams) error {
 				log.Info("ready", "url", r.URL, "state", r.State)
 			}
 			d.Printf("\n%s at %s (stop it with Ctrl-C)\n", d.Bold("NixSpace is ready"), r.URL)
+			d.Printf("Open it in a browser: %s\n", r.SignIn)
 			if !c.Quickstart {
 				return nil
 			}

@@ -5,6 +5,7 @@ package statedir
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -271,6 +272,22 @@ func (d *Dir) identity() (string, error) {
 	}
 	id := nixspace.NewID()
 	return string(id), writeFile(d.Path("id"), []byte(string(id)+"\n"))
+}
+
+// Secret returns 32 random bytes that this directory keeps under a name, the same
+// as long as it exists.
+func (d *Dir) Secret(name string) ([]byte, error) {
+	b, err := os.ReadFile(d.Path(name))
+	if err == nil {
+		if key, err := hex.DecodeString(strings.TrimSpace(string(b))); err == nil && len(key) == 32 {
+			return key, nil
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, explain(err, d.path)
+	}
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails: crypto/rand ends the process instead
+	return key, explain(writeFile(d.Path(name), []byte(hex.EncodeToString(key)+"\n")), d.path)
 }
 
 // makeRuntime makes the directory for sockets, which is empty after a restart of

@@ -2953,7 +2953,7 @@ type Subscription {
   buildUpdates(id: ID!): BuildUpdate!
   "A session and its machine, at first as they are, then whenever either changes."
   sessionUpdates(ref: String!): SessionUpdate!
-  "Events as they happen; those after the sequence number first."
+  "Events as they happen; those after the sequence number first, or the last n for -n."
   events(after: Int64 = 0): Event!
 }
 

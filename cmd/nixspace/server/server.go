@@ -22,6 +22,7 @@ import (
 	"github.com/nixspace/nixspace/internal/telemetry"
 	"github.com/nixspace/nixspace/jobs"
 	"github.com/nixspace/nixspace/state/postgres"
+	"github.com/nixspace/nixspace/ui"
 )
 
 // stopLimit is how long a server takes to stop before it stops taking care.
@@ -75,9 +76,11 @@ type Stop func(context.Context) error
 type Running struct {
 	URL   string // as a program on this machine reaches it
 	Token string
-	State string // the state directory
-	Owner app.Actor
-	App   *app.App
+	// SignIn is the address that signs a browser in.
+	SignIn string
+	State  string // the state directory
+	Owner  app.Actor
+	App    *app.App
 }
 
 // Step is one step of a start or stop that is complete.
@@ -325,9 +328,22 @@ func (s *server) serve(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	key, err := s.dir.Secret("cookie.key")
+	if err != nil {
+		return "", err
+	}
+	s.running.SignIn = s.running.URL + "/sign-in#" + auth.SignInCode(s.running.Token)
+	browser, err := auth.NewBrowser(token, key, auth.SignInCode(s.running.Token), s.running.Owner)
+	if err != nil {
+		return "", err
+	}
+	site, detail := ui.Site(), ""
+	if site == nil {
+		detail = "without the web interface, which this program was built without"
+	}
 	metrics := s.metrics()
 	handler := web.New(web.Config{
-		App: s.running.App, Auth: token, Log: s.cfg.Log.With("part", "http"), Hosts: s.cfg.Hosts, Version: s.cfg.Version,
+		App: s.running.App, Auth: browser, SignIns: browser, Site: site, Log: s.cfg.Log.With("part", "http"), Hosts: s.cfg.Hosts, Version: s.cfg.Version,
 		Health: telemetry.Health(), Ready: telemetry.Ready(s.checks()...), Metrics: metrics.Handler(s.cfg.Log),
 		MaxWorkspace: s.cfg.Code.WithDefaults().Archive(),
 	})
@@ -345,7 +361,7 @@ func (s *server) serve(ctx context.Context) (string, error) {
 		return <-done
 	})
 	err = s.dir.Announce(statedir.Server{URL: s.running.URL, Token: s.running.Token, PID: os.Getpid()})
-	return "", err
+	return detail, err
 }
 
 // userName is the name of the user who runs the server.

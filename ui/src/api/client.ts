@@ -1,0 +1,86 @@
+import { createSignal } from "solid-js";
+import type { Doc } from "./gql";
+
+/** An error as the API tells it: what went wrong, and what to do about it. */
+export class ApiError extends Error {
+  constructor(
+    message: string,
+    readonly code: string,
+    readonly kind: string,
+    readonly hint = "",
+    readonly details: Record<string, unknown> = {},
+  ) {
+    super(message);
+    this.name = "ApiError";
+  }
+}
+
+export interface GraphQLProblem {
+  message: string;
+  path?: (string | number)[];
+  extensions?: { code?: string; kind?: string; hint?: string; details?: Record<string, unknown> };
+}
+
+/** Makes the error of the first problem that a GraphQL answer names. */
+export function problem(errors: GraphQLProblem[]): ApiError {
+  const first = errors[0];
+  const x = first?.extensions ?? {};
+  return new ApiError(first?.message ?? "unknown error", x.code ?? "unknown", x.kind ?? "internal", x.hint, x.details);
+}
+
+/** True once the server said that it does not know this browser. */
+export const [signedOut, setSignedOut] = createSignal(false);
+
+async function send(path: string, init: RequestInit): Promise<Response> {
+  let res: Response;
+  try {
+    res = await fetch(path, { credentials: "same-origin", ...init });
+  } catch (err) {
+    if (err instanceof DOMException && err.name === "AbortError") throw err;
+    throw new ApiError("the server does not answer", "offline", "unavailable", "this page goes on as soon as it does");
+  }
+  if (res.ok) return res;
+  const body = await res.json().catch(() => null);
+  const e = body?.error;
+  if (res.status === 401 && path === "/graphql") setSignedOut(true);
+  throw new ApiError(
+    e?.message ?? `the server answered ${res.status}`,
+    e?.code ?? "http",
+    e?.kind ?? "internal",
+    e?.hint,
+  );
+}
+
+/** Sends a query or mutation. It fails with an [ApiError]. */
+export async function request<R, V>(doc: Doc<R, V>, variables: V, signal?: AbortSignal): Promise<R> {
+  const res = await send("/graphql", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ query: doc.text, operationName: doc.name, variables }),
+    signal,
+  });
+  const answer = (await res.json()) as { data?: R; errors?: GraphQLProblem[] };
+  if (answer.errors?.length) throw problem(answer.errors);
+  return answer.data as R;
+}
+
+/** Signs this browser in by the code of a printed link. */
+export async function signIn(code: string): Promise<void> {
+  await send("/api/v1/sign-in", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ code }),
+  });
+  setSignedOut(false);
+}
+
+/** Makes the server forget this browser. */
+export async function signOut(): Promise<void> {
+  await send("/api/v1/sign-out", { method: "POST" });
+  setSignedOut(true);
+}
+
+/** Uploads an archive of code and returns its digest. */
+export async function uploadWorkspace(archive: Blob): Promise<{ digest: string; size: number; files: number }> {
+  return (await send("/api/v1/workspaces", { method: "PUT", body: archive })).json();
+}

@@ -1,0 +1,42 @@
+import { useLocation, useNavigate } from "@solidjs/router";
+import { createSignal, onMount, Show } from "solid-js";
+import { ApiError, signIn } from "../../api/client";
+import { Cli } from "../../components/Cli";
+import { Problem } from "../../components/States";
+
+/** Signs in by the code in the link that the server prints; without one it says where that link is. */
+export function SignIn(props: { onDone: () => Promise<unknown> }) {
+  const location = useLocation();
+  const navigate = useNavigate();
+  const [failure, setFailure] = createSignal<ApiError>();
+  const code = location.pathname === "/sign-in" ? location.hash.replace(/^#/, "") : "";
+  const [busy, setBusy] = createSignal(code !== "");
+  onMount(async () => {
+    document.title = "Sign in · NixSpace";
+    if (!code) return;
+    try {
+      await signIn(code);
+      navigate("/", { replace: true }); // the code leaves the address
+      await props.onDone();
+    } catch (e) {
+      setFailure(e instanceof ApiError ? e : new ApiError(String(e), "unknown", "internal"));
+      setBusy(false);
+    }
+  });
+  return (
+    <main class="signin">
+      <div class="stack">
+        <img src="/favicon.svg" alt="" width="44" height="44" />
+        <h1>NixSpace</h1>
+        <Show when={!busy()} fallback={<p class="muted">Signing in…</p>}>
+          <Show when={failure()}>{(e) => <Problem error={e()} />}</Show>
+          <p class="muted">
+            This server belongs to whoever started it. It printed a link that signs you in; on that machine this prints
+            it again:
+          </p>
+          <Cli args={["web"]} />
+        </Show>
+      </div>
+    </main>
+  );
+}

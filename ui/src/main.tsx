@@ -1,0 +1,30 @@
+import { Route, Router } from "@solidjs/router";
+import { lazy } from "solid-js";
+import { render } from "solid-js/web";
+import { App } from "./app/App";
+import { NotFound } from "./app/NotFound";
+import Home from "./features/home/Home";
+import "./styles/tokens.css";
+import "./styles/base.css";
+import "./styles/shell.css";
+import "./styles/parts.css";
+import "./styles/overlays.css";
+import "./styles/features.css";
+
+render(
+  () => (
+    <Router root={App}>
+      <Route path="/" component={Home} />
+      <Route path="/sign-in" component={Home} />
+      <Route path="/new" component={lazy(() => import("./features/create/New"))} />
+      <Route path="/catalog" component={lazy(() => import("./features/catalog/Catalog"))} />
+      <Route path="/sessions" component={lazy(() => import("./features/session/Sessions"))} />
+      <Route path="/p/:project/:view?" component={lazy(() => import("./features/project/Project"))} />
+      <Route path="/e/:project/:env/:view?" component={lazy(() => import("./features/environment/Environment"))} />
+      <Route path="/s/:project/:env/:number" component={lazy(() => import("./features/session/Session"))} />
+      <Route path="/builds/:id" component={lazy(() => import("./features/build/Build"))} />
+      <Route path="*" component={NotFound} />
+    </Router>
+  ),
+  document.getElementById("app")!,
+);
