@@ -47,7 +47,7 @@ func TestDevelop(t *testing.T) {
 	c := open(t)
 	ctx := t.Context()
 	// A shell has the usual tools too.
-	if err := c.Fetch(ctx, []string{BaseAttr, "diffutils", "xz", "tzdata"}, nil); err != nil {
+	if err := c.Fetch(ctx, []string{BaseAttr}, nil); err != nil {
 		t.Fatal(err)
 	}
 	drv, _, err := c.Instantiate(ctx, "shop-env", []string{"bash", "gnugrep"})

@@ -251,7 +251,7 @@ let
   stdenv = run ./builders/stdenv.sh {
     name = "stdenv";
     setup = ./builders/setup.sh;
-    initialPath = with packages; [ bash coreutils findutils gnugrep gnused gawk gnutar gzip xz diffutils which ];
+    initialPath = [ nixspaceBase ]; # a shell has the tools that a session has, and needs no more to be there
   };
 
   # A development shell, for `nix develop`: packages on PATH, variables as given.
@@ -269,7 +269,6 @@ let
       {
         LANG = "C.UTF-8";
         LOCPATH = "${base.glibcLocales}/lib/locale";
-        TZDIR = "${base.tzdata}/share/zoneinfo";
         SSL_CERT_FILE = caBundle;
       }
       // removeAttrs args [ "packages" "env" "inputsFrom" "meta" "passthru" ]
