@@ -88,6 +88,9 @@ type Workspaces interface {
 	ReadFile(ctx context.Context, digest, name string) ([]byte, error)
 	// Path returns the host path of a stored archive.
 	Path(digest string) (string, error)
+	// WriteTar writes a stored archive as the tar that its digest is of, and returns
+	// its size in bytes.
+	WriteTar(ctx context.Context, digest string, w io.Writer) (int64, error)
 }
 
 // Jobs queues durable work in the transaction that asks for it.

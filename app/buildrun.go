@@ -113,10 +113,6 @@ func (a *App) realise(ctx context.Context, tx Tx, b *nixspace.Build, log *buildL
 	if err != nil {
 		return nil, err
 	}
-	env, err := oneEnvironment(ctx, tx, v.EnvironmentID)
-	if err != nil {
-		return nil, err
-	}
 	c, err := canonical(v)
 	if err != nil {
 		return nil, err
@@ -129,7 +125,9 @@ func (a *App) realise(ctx context.Context, tx Tx, b *nixspace.Build, log *buildL
 		}
 		a.progress.publish(b.ID, p)
 	})
-	drvPath, _, err := a.cfg.Packages.Instantiate(ctx, derivationName(env.Project), attrs)
+	// By the name that it was made with: an imported version keeps the name of the
+	// project that it comes from.
+	drvPath, _, err := a.cfg.Packages.Instantiate(ctx, nixspace.StorePathName(v.OutPath), attrs)
 	if err != nil && !notFound(err) {
 		return nil, err
 	}

@@ -23,6 +23,8 @@ type App interface {
 	graph.App
 	PutWorkspace(ctx context.Context, r io.Reader) (nixspace.Workspace, error)
 	Machine(ctx context.Context, ref string) (nixspace.Machine, error)
+	Export(ctx context.Context, in app.ExportQuery) (*app.Export, error)
+	Import(ctx context.Context, file io.ReadSeeker, in app.ImportQuery) (*app.Imported, error)
 }
 
 var _ App = (*app.App)(nil)
@@ -50,6 +52,12 @@ type Config struct {
 	// MaxWorkspace is how many bytes an upload may have, as it is sent;
 	// 1 GiB when 0.
 	MaxWorkspace int64
+	// MaxImport is how many bytes a file to import may have; 16 GiB when 0. What is
+	// in it may have eight times as many, unpacked.
+	MaxImport int64
+	// Spool is the directory where a file is kept while it is imported; the system's
+	// for temporary files when empty.
+	Spool string
 }
 
 // Handler serves the API. It is safe for concurrent use.
@@ -69,6 +77,9 @@ type Handler struct {
 func New(cfg Config) *Handler {
 	if cfg.MaxWorkspace == 0 {
 		cfg.MaxWorkspace = 1 << 30
+	}
+	if cfg.MaxImport == 0 {
+		cfg.MaxImport = 16 << 30
 	}
 	h := &Handler{cfg: cfg}
 	h.streams, h.stop = context.WithCancel(context.Background())
@@ -90,6 +101,8 @@ func (h *Handler) routes() http.Handler {
 	gql := graph.New(graph.Config{App: h.cfg.App, Log: h.cfg.Log, Version: h.cfg.Version})
 	mux.Handle("/graphql", h.user(h.graphql(gql)))
 	mux.Handle("PUT /api/v1/workspaces", h.user(http.HandlerFunc(h.putWorkspace)))
+	mux.Handle("GET /api/v1/export", h.user(h.stream(h.export)))
+	mux.Handle("PUT /api/v1/imports", h.user(h.stream(h.putImport)))
 	mux.Handle("GET /api/v1/sessions/{ref}/exec", h.user(h.track(h.exec)))
 	mux.Handle("GET /api/v1/sessions/{ref}/shell", h.user(h.track(h.shell)))
 	mux.Handle("GET /api/v1/sessions/{ref}/logs", h.user(h.stream(h.logs)))

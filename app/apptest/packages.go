@@ -10,6 +10,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -251,4 +253,66 @@ func (p *Packages) Unroot(_ context.Context, root string) error {
 	defer p.mu.Unlock()
 	delete(p.roots, root)
 	return nil
+}
+
+// WriteNAR implements app.StorePaths: the content of a path is its name.
+func (p *Packages) WriteNAR(_ context.Context, path string, w io.Writer) error {
+	_, err := io.WriteString(w, path)
+	return err
+}
+
+// AddNAR implements app.StorePaths.
+func (p *Packages) AddNAR(_ context.Context, info nixspace.PathInfo, nar io.Reader) error {
+	b, err := io.ReadAll(nar)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(b)
+	if info.NarHash != "sha256:"+hex.EncodeToString(sum[:]) || info.NarSize != int64(len(b)) {
+		return fmt.Errorf("hash mismatch importing %s", info.Path)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range info.References {
+		if _, ok := p.valid[r]; !ok && r != info.Path {
+			return fmt.Errorf("%s refers to %s, which is not valid", info.Path, r)
+		}
+	}
+	if _, ok := p.valid[info.Path]; !ok {
+		p.valid[info.Path] = slices.Clone(info.References)
+	}
+	p.offers = slices.Clone(p.offers)
+	for i, o := range p.offers {
+		p.offers[i].Present = o.Present || o.OutPath == info.Path
+	}
+	return nil
+}
+
+// ValidPaths implements app.StorePaths.
+func (p *Packages) ValidPaths(_ context.Context, paths []string) ([]string, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var out []string
+	for _, path := range paths {
+		if _, ok := p.valid[path]; ok {
+			out = append(out, path)
+		}
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+// Root implements app.StorePaths.
+func (p *Packages) Root(_ context.Context, name, path string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.roots[name] = path
+	return nil
+}
+
+// Roots returns what is rooted, by name.
+func (p *Packages) Roots() map[string]string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.roots)
 }

@@ -42,6 +42,8 @@ type commands struct {
 	Build  buildCmd  `cmd:"" group:"environments" help:"Build an environment or version."`
 	Diff   diffCmd   `cmd:"" group:"environments" help:"Show what differs between two environments or versions."`
 	Why    whyCmd    `cmd:"" group:"environments" help:"Show why a package is in an environment."`
+	Export exportCmd `cmd:"" group:"environments" help:"Write an environment into a file, or as a flake."`
+	Import importCmd `cmd:"" group:"environments" help:"Make an environment out of a file."`
 
 	Run       runCmd       `cmd:"" group:"sessions" help:"Run a command in a new session of each environment, side by side."`
 	Start     startCmd     `cmd:"" group:"sessions" help:"Start a session."`

@@ -30,10 +30,10 @@ import (
 )
 
 const (
-	maxName      = 4096 // bytes of a path, as Linux has it
-	maxDepth     = 128  // parts of a path
-	maxReadFile  = 1 << 20
-	maxWindow    = 128 << 20 // memory that decompressing may take
+	maxName     = 4096 // bytes of a path, as Linux has it
+	maxDepth    = 128  // parts of a path
+	maxReadFile = 1 << 20
+	maxWindow   = 128 << 20 // memory that decompressing may take
 )
 
 // Store keeps archives in one directory. It is safe for concurrent use, also by
@@ -218,6 +218,16 @@ func (s *Store) ReadFile(ctx context.Context, digest, name string) ([]byte, erro
 		return nil, nixspace.Errorf(nixspace.KindNotFound, "file_unknown", "the code has no file %s", name)
 	}
 	return content, nil
+}
+
+// WriteTar writes a stored archive as the tar that its digest is of, uncompressed,
+// and returns its size in bytes. It fails with kind not_found where there is none.
+func (s *Store) WriteTar(ctx context.Context, digest string, w io.Writer) (int64, error) {
+	p, err := s.Path(digest)
+	if err != nil {
+		return 0, err
+	}
+	return readStored(ctx, p, func(r io.Reader) (int64, error) { return io.Copy(w, r) })
 }
 
 // readStored opens an archive that this package wrote.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 
@@ -68,6 +69,28 @@ func (p packages) Offers(ctx context.Context) ([]nixspace.Package, error) {
 	i, _ := slices.BinarySearchFunc(offers, base, func(a, b nixspace.Package) int { return cmp.Compare(a.Attr, b.Attr) })
 	return slices.Insert(offers, i, base), nil
 }
+
+// WriteNAR writes a valid path in Nix's archive format.
+func (p packages) WriteNAR(ctx context.Context, path string, w io.Writer) error {
+	return p.engine.Store().WriteNAR(ctx, path, w)
+}
+
+// AddNAR makes a path valid.
+func (p packages) AddNAR(ctx context.Context, info nixspace.PathInfo, nar io.Reader) error {
+	return p.engine.Store().AddNAR(ctx, info, nar)
+}
+
+// ValidPaths returns those of the paths that are valid.
+func (p packages) ValidPaths(ctx context.Context, paths []string) ([]string, error) {
+	return p.engine.Store().ValidPaths(ctx, paths)
+}
+
+// Root keeps a path from the garbage collector.
+func (p packages) Root(ctx context.Context, name, path string) error {
+	return p.engine.Root(ctx, name, path)
+}
+
+var _ app.StorePaths = packages{}
 
 // Ping checks that the Nix daemon answers.
 func (p packages) Ping(ctx context.Context) error {

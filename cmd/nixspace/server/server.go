@@ -39,7 +39,8 @@ type Config struct {
 	Log         *slog.Logger
 	Parts       Parts
 	Rest
-	Code nixspace.CodeLimits // of projects
+	Code      nixspace.CodeLimits // of projects
+	MaxImport int64               // bytes of a file to import; 16 GiB when 0
 
 	// Report is told about each step of the start and the stop. It may be nil.
 	Report func(Step)
@@ -345,7 +346,7 @@ func (s *server) serve(ctx context.Context) (string, error) {
 	handler := web.New(web.Config{
 		App: s.running.App, Auth: browser, SignIns: browser, Site: site, Log: s.cfg.Log.With("part", "http"), Hosts: s.cfg.Hosts, Version: s.cfg.Version,
 		Health: telemetry.Health(), Ready: telemetry.Ready(s.checks()...), Metrics: metrics.Handler(s.cfg.Log),
-		MaxWorkspace: s.cfg.Code.WithDefaults().Archive(),
+		MaxWorkspace: s.cfg.Code.WithDefaults().Archive(), MaxImport: s.cfg.MaxImport, Spool: s.dir.Path(),
 	})
 	run, end := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan error, 1)

@@ -1,0 +1,175 @@
+package app_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"io"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/env/bundle"
+)
+
+func (h *host) export(t testing.TB, q app.ExportQuery) []byte {
+	t.Helper()
+	x, err := h.Export(h.ctx, q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if _, err := x.Write(h.ctx, &b); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func (h *host) history(t testing.TB, ref string) []nixspace.Version {
+	t.Helper()
+	vs, err := h.Versions(h.ctx, ref, 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return vs
+}
+
+// What counts of versions wherever they are.
+func identities(vs []nixspace.Version) []string {
+	var out []string
+	for _, v := range vs {
+		out = append(out, v.VersionHash+" "+v.ComputeHash()+" "+string(v.Canonical)+v.Message+v.DrvPath)
+	}
+	return out
+}
+
+func TestMoveToAnotherServer(t *testing.T) {
+	h := newHost(t)
+	ws, err := h.PutWorkspace(h.ctx, tarOf(t, map[string]string{"main.js": "1", "nixspace.toml": shop}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, _, err := h.CreateProject(h.ctx, app.CreateProject{Slug: "shop", Source: "examples/shop", Workspace: ws.Digest}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, _, err := h.Branch(h.ctx, app.Branch{From: "shop", Name: "pg13", Edits: set("postgresql", "13")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := h.Change(h.ctx, app.Change{Ref: "pg13", Edits: set("env.A", `"b"`)}); err != nil {
+		t.Fatal(err)
+	}
+	file := h.export(t, app.ExportQuery{Ref: "pg13", Closure: true})
+	if !bytes.Equal(file, h.export(t, app.ExportQuery{Ref: "pg13", Closure: true})) {
+		t.Error("two exports of the same differ")
+	}
+
+	// A server that has nothing, and whose store has nothing of it.
+	o := newHost(t)
+	for _, attr := range []string{"nodejs_22", "postgresql_13", "nixspaceBase"} {
+		o.packages.SetPresent(false, attr)
+	}
+	read := func() io.ReadSeeker { return bytes.NewReader(file) }
+	_, err = o.Import(o.ctx, read(), app.ImportQuery{})
+	wantCode(t, err, nixspace.KindInvalid, "closure_untrusted")
+	if ps, err := o.Projects(o.ctx); err != nil || len(ps) != 0 {
+		t.Errorf("a refused import left projects: %v, %v", ps, err)
+	}
+	got, err := o.Import(o.ctx, read(), app.ImportQuery{Trust: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Environment.Ref() != "shop/pg13" || got.Versions != 3 || got.Paths == 0 || got.Build.Status != nixspace.BuildSucceeded {
+		t.Errorf("imported %+v, build %+v", got, got.Build)
+	}
+	if diff := cmp.Diff(identities(h.history(t, "pg13")), identities(o.history(t, "pg13"))); diff != "" {
+		t.Errorf("history (-exported +imported):\n%s", diff)
+	}
+	theirs, err := h.Realisation(h.ctx, "pg13")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, err := o.Realisation(o.ctx, "pg13")
+	if err != nil || ours.ClosureDigest != theirs.ClosureDigest {
+		t.Errorf("realisation %+v, %v, exported %+v", ours, err, theirs)
+	}
+	p, err := o.Project(o.ctx, "shop")
+	if err != nil || p.Workspace != ws.Digest || p.Source != "examples/shop" {
+		t.Errorf("project %+v, %v", p, err)
+	}
+	if o.packages.Runs() > 1 {
+		t.Errorf("something was built: %d", o.packages.Runs())
+	}
+
+	// Again, and under another name.
+	again, err := o.Import(o.ctx, read(), app.ImportQuery{})
+	if err != nil || again.Environment.ID != got.Environment.ID || again.Versions != 0 || again.Paths != 0 {
+		t.Errorf("again: %+v, %v", again, err)
+	}
+	other, err := o.Import(o.ctx, read(), app.ImportQuery{As: "copy/old"})
+	if err != nil || other.Environment.Ref() != "copy/old" || other.Version.ID != got.Version.ID || other.Versions != 0 {
+		t.Errorf("under another name: %+v, %v", other, err)
+	}
+	if _, _, err := o.Change(o.ctx, app.Change{Ref: "shop/pg13", Edits: set("env.A", `"c"`)}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = o.Import(o.ctx, read(), app.ImportQuery{})
+	wantCode(t, err, nixspace.KindExists, "environment_exists")
+	_, err = o.Import(o.ctx, read(), app.ImportQuery{As: "../x"})
+	wantCode(t, err, nixspace.KindInvalid, "name_invalid")
+	_, err = o.Import(o.ctx, bytes.NewReader(file[:len(file)/2]), app.ImportQuery{As: "x"})
+	wantCode(t, err, nixspace.KindInvalid, bundle.CodeTruncated)
+
+	// A part of the history fits only on top of the rest.
+	part := h.export(t, app.ExportQuery{Ref: "pg13", History: 1, NoCode: true})
+	if in, err := o.Import(o.ctx, bytes.NewReader(part), app.ImportQuery{As: "part"}); err != nil || in.Versions != 0 {
+		t.Errorf("a part of what is here: %+v, %v", in, err)
+	}
+	n := newHost(t)
+	_, err = n.Import(n.ctx, bytes.NewReader(part), app.ImportQuery{})
+	wantCode(t, err, nixspace.KindInvalid, "history_missing")
+
+	// Without store paths it is built anew, also in a project of another name.
+	plain := h.export(t, app.ExportQuery{Ref: "shop"})
+	in, err := n.Import(n.ctx, bytes.NewReader(plain), app.ImportQuery{As: "mine/shop"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if in.Build.Status != nixspace.BuildSucceeded || in.Version.DrvPath != h.history(t, "shop")[0].DrvPath {
+		t.Errorf("built anew: %+v, %+v", in.Build, in.Version)
+	}
+	if _, _, _, err := n.Branch(n.ctx, app.Branch{From: "mine/shop", Name: "next", Edits: set("postgresql", "14")}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestExportNeedsABuild(t *testing.T) {
+	h := newHost(t)
+	h.packages.SetPresent(false, "postgresql_15")
+	h.create(t)
+	_, err := h.Export(h.ctx, app.ExportQuery{Ref: "shop", Closure: true})
+	wantCode(t, err, nixspace.KindInvalid, "not_built")
+	if b := h.export(t, app.ExportQuery{Ref: "shop"}); len(b) == 0 {
+		t.Error("nothing was exported")
+	}
+	_, err = h.Export(h.ctx, app.ExportQuery{Ref: "nope"})
+	wantCode(t, err, nixspace.KindNotFound, "environment_unknown")
+}
+
+func tarOf(t testing.TB, files map[string]string) io.Reader {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for name, content := range files {
+		if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(content)), Typeflag: tar.TypeReg}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(w, content); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return &b
+}
