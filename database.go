@@ -30,6 +30,9 @@ type Tx interface {
 	Projects() ProjectStore
 	Environments() EnvironmentStore
 	Versions() VersionStore
+	History() HistoryStore
+	Tags() TagStore
+	Merges() MergeStore
 	Builds() BuildStore
 	Sessions() SessionStore
 	Snapshots() SnapshotStore
@@ -64,21 +67,33 @@ type ProjectStore interface {
 	EnsureUser(ctx context.Context, u User) (*User, error)
 }
 
-// EnvironmentStore keeps environments.
+// EnvironmentStore keeps environments. All methods but ByIDs and Deleted leave
+// out those that were deleted.
 type EnvironmentStore interface {
-	// Create adds an environment. Its head may be a version of another one, or
-	// one that is created later in the same transaction.
-	Create(ctx context.Context, e *Environment) error
-	// ByIDs returns those that exist, in any order.
+	// Create adds an environment and the first entry of its reflog, whose To is the
+	// head. Its head may be a version of another environment, or one that is
+	// created later in the same transaction.
+	Create(ctx context.Context, e *Environment, first HeadMove) error
+	// ByIDs returns those that exist, in any order, deleted ones too.
 	ByIDs(ctx context.Context, ids ...ID) ([]Environment, error)
 	// Named lists environments of that name, by project: of all projects when
 	// project (a slug) is empty.
 	Named(ctx context.Context, project, name string) ([]Environment, error)
 	// List lists the environments of a project by name, or all by reference.
 	List(ctx context.Context, project ID) ([]Environment, error)
-	// MoveHead makes v the head of v's environment if its head is still from;
-	// otherwise it fails with kind [KindConflict] and code "head_moved".
-	MoveHead(ctx context.Context, v *Version, from ID) error
+	// Deleted lists deleted environments like Named, the last deleted first.
+	Deleted(ctx context.Context, project, name string) ([]Environment, error)
+	// MoveHead makes v the head of m's environment and records the move, if the
+	// head is still m.From. Otherwise it fails with kind [KindConflict] and code
+	// "head_moved"; or with kind [KindForbidden] and code "environment_protected"
+	// when only merges may move it and m is none; or with kind [KindNotFound] when
+	// it was deleted. The environment stays locked until the transaction ends.
+	MoveHead(ctx context.Context, v *Version, m HeadMove) error
+	// Lock returns an environment, deleted or not, and keeps others from changing it
+	// until the transaction ends.
+	Lock(ctx context.Context, id ID) (*Environment, error)
+	// Update stores an environment's name, protection and deletion.
+	Update(ctx context.Context, e *Environment) error
 	// Refs lists every project/name, for suggestions; at most limit.
 	Refs(ctx context.Context, limit int) ([]string, error)
 }
@@ -89,6 +104,8 @@ type VersionStore interface {
 	Create(ctx context.Context, v *Version, parent ID) error
 	// ByIDs returns those that exist, in any order.
 	ByIDs(ctx context.Context, ids ...ID) ([]Version, error)
+	// Hashes returns the hashes of those versions that exist, in any order.
+	Hashes(ctx context.Context, ids ...ID) ([]string, error)
 	// ByHash lists versions whose hash begins with prefix; at most limit.
 	ByHash(ctx context.Context, prefix string, limit int) ([]Version, error)
 	// History walks from head along the first parents, newest first: limit
@@ -106,6 +123,9 @@ type BuildStore interface {
 	// version is under way.
 	Create(ctx context.Context, b *Build) error
 	ByID(ctx context.Context, id ID) (*Build, error)
+	// Lock returns a build and keeps others from changing it until the transaction
+	// ends.
+	Lock(ctx context.Context, id ID) (*Build, error)
 	// List lists builds, newest first: those of a version, or, when it is empty,
 	// all that are not final.
 	List(ctx context.Context, version ID) ([]Build, error)

@@ -20,13 +20,21 @@ type Environment struct {
 	Hash         string
 	FlakeContent string // the flake.nix of the head version
 	Head         ID     // the head version
+	Protected    bool   // only merges move its head
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 	CreatedBy    ID
+	DeletedAt    time.Time // zero while it is there; a deleted one can be brought back
 }
 
 // Ref returns the environment's full name, project/name.
 func (e *Environment) Ref() string { return e.Project + "/" + e.Name }
+
+// Protected is the error of a direct change to a protected environment.
+func Protected(e *Environment) *Error {
+	return Errorf(KindForbidden, "environment_protected", "%s is protected: only merges change it", e.Ref()).
+		WithHint("change a branch and merge it: nixspace branch %s NAME, then nixspace merge NAME --into %s", e.Ref(), e.Ref())
+}
 
 // Version is one immutable commit of an environment. A branch without a change
 // has its parent's head version as its own head, as in git.
@@ -51,7 +59,9 @@ type Version struct {
 	Author       string
 	CreatedBy    ID
 	CreatedAt    time.Time
-	Seq          int64 // position in the history that leads to it, from 1
+	// Seq is its position in the longest history that leads to it, from 1: one more
+	// than the greatest of its parents'.
+	Seq int64
 }
 
 // ComputeHash returns the version's hash: the SHA-256, in lower-case hex, of the

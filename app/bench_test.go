@@ -28,7 +28,7 @@ func BenchmarkBranch(b *testing.B) {
 						env := *parent
 						env.ID, env.ParentID, env.Name, env.CreatedBy = nixspace.NewID(), parent.ID, fmt.Sprintf("old-%d", i), user.ID
 						env.CreatedAt, env.UpdatedAt = at, at
-						if err := tx.Environments().Create(h.ctx, &env); err != nil {
+						if err := tx.Environments().Create(h.ctx, &env, nixspace.HeadMove{Action: nixspace.MoveBranch, Actor: "ada"}); err != nil {
 							return err
 						}
 					}

@@ -91,6 +91,9 @@ func (a *App) finishBuild(ctx context.Context, b *nixspace.Build, r *nixspace.Re
 		if err != nil || !moved {
 			return err
 		}
+		if err := a.endMerges(ctx, tx, b); err != nil {
+			return err
+		}
 		return a.buildEvent(ctx, tx, actor, b, kind, message)
 	})
 }

@@ -165,6 +165,9 @@ func (a *App) CancelBuild(ctx context.Context, id nixspace.ID) (*nixspace.Build,
 		if err != nil || !moved {
 			return err
 		}
+		if err := a.endMerges(ctx, tx, &c); err != nil {
+			return err
+		}
 		return a.buildEvent(ctx, tx, actor, &c, "build.canceled", "the build was canceled")
 	})
 	if err != nil {

@@ -59,18 +59,38 @@ func (a *App) define(ctx context.Context, slug, text string) (*definition, error
 
 // redefine makes edits in a version's manifest.
 func (a *App) redefine(ctx context.Context, slug string, v *nixspace.Version, edits []Edit) (*definition, error) {
+	text, err := edited(v, edits)
+	if err != nil {
+		return nil, err
+	}
+	return a.define(ctx, slug, text)
+}
+
+// edited returns the text of a version's manifest with edits made in it.
+func edited(v *nixspace.Version, edits []Edit) (string, error) {
 	if len(edits) > maxEdits {
-		return nil, nixspace.Errorf(nixspace.KindLimit, "too_many_edits", "%d edits at once are too many: %d are allowed", len(edits), maxEdits)
+		return "", nixspace.Errorf(nixspace.KindLimit, "too_many_edits", "%d edits at once are too many: %d are allowed", len(edits), maxEdits)
 	}
 	es := make([]manifest.Edit, len(edits))
 	for i, e := range edits {
 		es[i] = manifest.Edit{Op: e.Op, Key: e.Key, Value: e.Value}
 	}
-	text, err := manifest.Apply(v.Manifest, es)
+	return manifest.Apply(v.Manifest, es)
+}
+
+// definitionOf returns the definition of a version as it was made: nothing is
+// resolved anew.
+func (a *App) definitionOf(ctx context.Context, v *nixspace.Version) (*definition, error) {
+	resolved, err := restore(v)
 	if err != nil {
 		return nil, err
 	}
-	return a.define(ctx, slug, text)
+	d := &definition{
+		text: v.Manifest, resolved: resolved, canonical: v.Canonical, hash: v.ManifestHash,
+		flake: v.FlakeContent, lock: v.FlakeLock, drvPath: v.DrvPath, outPath: v.OutPath,
+	}
+	d.present, err = a.present(ctx, v)
+	return d, err
 }
 
 // changesFrom returns what d changes in a version; nil stands for nothing at all.

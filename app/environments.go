@@ -92,12 +92,16 @@ func (a *App) Branch(ctx context.Context, in Branch) (*nixspace.Environment, *ni
 		v = base
 		if def != nil {
 			var err error
-			if v, err = newVersion(actor, env.ID, def, base, in.Message, at); err != nil {
+			if v, err = newVersion(actor, env.ID, def, in.Message, at, base); err != nil {
 				return err
 			}
 		}
 		env.Hash, env.FlakeContent, env.Head = v.ManifestHash, v.FlakeContent, v.ID
-		if err := tx.Environments().Create(ctx, env); err != nil {
+		if err := freeOfTags(ctx, tx, env); err != nil {
+			return err
+		}
+		first := firstMove(actor, nixspace.MoveBranch, "branched from "+in.From)
+		if err := tx.Environments().Create(ctx, env, first); err != nil {
 			return err
 		}
 		if def != nil {

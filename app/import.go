@@ -264,7 +264,7 @@ func (m *importer) commit(ctx context.Context) (*Imported, error) {
 		}
 		head := versions[len(versions)-1]
 		out.Environment, out.Version, env.Head = env, head, head.ID
-		if err := tx.Environments().Create(ctx, env); err != nil {
+		if err := tx.Environments().Create(ctx, env, firstMove(actor, nixspace.MoveImport, "imported from "+m.idx.String())); err != nil {
 			return err
 		}
 		known := make(map[string]*nixspace.Version, len(versions))

@@ -69,7 +69,7 @@ func (a *App) CreateProject(ctx context.Context, in CreateProject) (*nixspace.Pr
 			ID: nixspace.NewID(), ProjectID: p.ID, Project: p.Slug, Name: p.Slug,
 			CreatedAt: at, UpdatedAt: at, CreatedBy: actor.ID,
 		}
-		v, err := newVersion(actor, env.ID, def, nil, in.Message, at)
+		v, err := newVersion(actor, env.ID, def, in.Message, at)
 		if err != nil {
 			return err
 		}
@@ -77,7 +77,7 @@ func (a *App) CreateProject(ctx context.Context, in CreateProject) (*nixspace.Pr
 		if err := tx.Projects().Create(ctx, p); err != nil {
 			return err
 		}
-		if err := tx.Environments().Create(ctx, env); err != nil {
+		if err := tx.Environments().Create(ctx, env, firstMove(actor, nixspace.MoveCreate, in.Message)); err != nil {
 			return err
 		}
 		if err := tx.Versions().Create(ctx, v, ""); err != nil {

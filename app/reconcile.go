@@ -18,6 +18,9 @@ func (a *App) Reconcile(ctx context.Context) error {
 	if err := a.reconcileBuilds(ctx); err != nil {
 		return err
 	}
+	if err := a.reconcileMerges(ctx); err != nil {
+		return err
+	}
 	owned, err := a.reconcileSessions(ctx)
 	if err != nil {
 		return err

@@ -6,14 +6,18 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/env/history"
 )
 
 // References. An environment is named "env" where that name is unique,
 // "project/env" always, or by its UUID; a version by its environment (the head),
-// by a unique prefix, of 6 digits at least, of its version hash, or by its UUID;
-// a session by "env/1", "project/env/1" or its UUID.
+// by a tag, by a unique prefix, of 6 digits at least, of its version hash, or by
+// its UUID, and by what may follow these (see history.Ref); a session by "env/1",
+// "project/env/1" or its UUID. Where a name could be several, an environment
+// comes first, then a tag, then a hash.
 
 // maxCandidates is how many matches an ambiguity names.
 const maxCandidates = 6
@@ -75,11 +79,8 @@ func findEnvironment(ctx context.Context, tx Tx, ref string) (*nixspace.Environm
 	if nixspace.ID(ref).Valid() {
 		return oneEnvironment(ctx, tx, nixspace.ID(ref))
 	}
-	project, name, qualified := strings.Cut(ref, "/")
-	if !qualified {
-		project, name = "", ref
-	}
-	if name == "" || qualified && project == "" || strings.Contains(name, "/") || len(ref) > 200 {
+	project, name, ok := splitName(ref)
+	if !ok {
 		return nil, nixspace.Errorf(nixspace.KindInvalid, "reference_invalid", "%.200q does not name an environment", ref).
 			WithHint("write NAME or PROJECT/NAME")
 	}
@@ -116,46 +117,165 @@ func unknownEnvironment(ctx context.Context, tx Tx, ref string) error {
 	return withSuggestions(e, nearest(ref, all))
 }
 
+// splitName splits "name" and "project/name".
+func splitName(ref string) (project, name string, ok bool) {
+	project, name, qualified := strings.Cut(ref, "/")
+	if !qualified {
+		project, name = "", ref
+	}
+	ok = name != "" && (!qualified || project != "") && !strings.ContainsAny(name, "/~^@") && len(ref) <= 200
+	return project, name, ok
+}
+
 // findVersion returns a version and the environment that was meant by ref: for a
-// hash, the one that it was committed to.
+// tag or a hash, the one that the version was committed to.
 func findVersion(ctx context.Context, tx Tx, ref string) (*nixspace.Environment, *nixspace.Version, error) {
-	env, err := findEnvironment(ctx, tx, ref)
-	if err == nil {
-		v, err := oneVersion(ctx, tx, env.Head)
-		return env, v, err
+	r, err := history.ParseRef(ref)
+	if err != nil {
+		return nil, nil, err
+	}
+	env, id, named, err := findBase(ctx, tx, r.Base)
+	if err != nil {
+		return nil, nil, err
+	}
+	if r.At != nil {
+		if !named {
+			return nil, nil, nixspace.Errorf(nixspace.KindInvalid, "reference_invalid", "%.80q: only an environment has been somewhere before", ref).
+				WithHint("write an environment before the @")
+		}
+		if id, err = headAt(ctx, tx, env, *r.At); err != nil {
+			return nil, nil, err
+		}
+	}
+	for _, step := range r.Steps {
+		if id, err = stepFrom(ctx, tx, ref, id, step); err != nil {
+			return nil, nil, err
+		}
+	}
+	v, err := oneVersion(ctx, tx, id)
+	return env, v, err
+}
+
+// findBase finds what a reference begins with. It reports also whether the
+// environment was named itself.
+func findBase(ctx context.Context, tx Tx, base string) (env *nixspace.Environment, version nixspace.ID, named bool, err error) {
+	if env, err = findEnvironment(ctx, tx, base); err == nil {
+		return env, env.Head, true, nil
 	}
 	if !notFound(err) {
-		return nil, nil, err
+		return nil, "", false, err
 	}
-	var v *nixspace.Version
+	unknown := err
+	tag, err := findTag(ctx, tx, base)
 	switch {
-	case nixspace.ID(ref).Valid():
-		if v, err = oneVersion(ctx, tx, nixspace.ID(ref)); err != nil {
-			return nil, nil, err
+	case err == nil:
+		version = tag.VersionID
+	case !notFound(err):
+		return nil, "", false, err
+	case nixspace.ID(base).Valid():
+		version = nixspace.ID(base)
+	case hashPrefix.MatchString(base):
+		if version, err = findHash(ctx, tx, base); err != nil {
+			return nil, "", false, err
 		}
-	case hashPrefix.MatchString(ref):
-		found, err := tx.Versions().ByHash(ctx, ref, maxCandidates)
-		if err != nil {
-			return nil, nil, err
-		}
-		if len(found) == 0 {
-			return nil, nil, nixspace.Errorf(nixspace.KindNotFound, "version_unknown", "there is no environment or version %q", ref).
-				WithHint("`nixspace list` shows the environments, `nixspace show NAME` the versions of one")
-		}
-		if len(found) > 1 {
-			var hashes []string
-			for _, f := range found {
-				hashes = append(hashes, f.VersionHash[:min(len(f.VersionHash), len(ref)+6)])
-			}
-			return nil, nil, nixspace.Errorf(nixspace.KindInvalid, "version_ambiguous", "%q begins more than one version's hash", ref).
-				WithHint("write %s", listOr(hashes)).WithDetail("candidates", hashes)
-		}
-		v = &found[0]
 	default:
-		return nil, nil, err
+		return nil, "", false, unknown
+	}
+	v, err := oneVersion(ctx, tx, version)
+	if err != nil {
+		return nil, "", false, err
 	}
 	env, err = oneEnvironment(ctx, tx, v.EnvironmentID)
-	return env, v, err
+	return env, v.ID, false, err
+}
+
+func findHash(ctx context.Context, tx Tx, prefix string) (nixspace.ID, error) {
+	found, err := tx.Versions().ByHash(ctx, prefix, maxCandidates)
+	if err != nil {
+		return "", err
+	}
+	if len(found) == 0 {
+		return "", nixspace.Errorf(nixspace.KindNotFound, "version_unknown", "there is no environment, tag or version %q", prefix).
+			WithHint("`nixspace list` shows the environments, `nixspace log NAME` the versions of one")
+	}
+	if len(found) > 1 {
+		var hashes []string
+		for _, f := range found {
+			hashes = append(hashes, f.VersionHash[:min(len(f.VersionHash), len(prefix)+6)])
+		}
+		return "", nixspace.Errorf(nixspace.KindInvalid, "version_ambiguous", "%q begins more than one version's hash", prefix).
+			WithHint("write %s", listOr(hashes)).WithDetail("candidates", hashes)
+	}
+	return found[0].ID, nil
+}
+
+func findTag(ctx context.Context, tx Tx, ref string) (*nixspace.Tag, error) {
+	project, name, ok := splitName(ref)
+	if !ok {
+		return nil, nixspace.Errorf(nixspace.KindInvalid, "reference_invalid", "%.200q does not name a tag", ref).
+			WithHint("write NAME or PROJECT/NAME")
+	}
+	found, err := tx.Tags().Named(ctx, project, name)
+	if err != nil {
+		return nil, err
+	}
+	switch len(found) {
+	case 1:
+		return &found[0], nil
+	case 0:
+		return nil, nixspace.Errorf(nixspace.KindNotFound, "tag_unknown", "there is no tag %q", ref).WithHint("`nixspace tag` lists them")
+	}
+	var refs []string
+	for _, t := range found[:min(len(found), maxCandidates)] {
+		refs = append(refs, t.Ref())
+	}
+	return nil, nixspace.Errorf(nixspace.KindInvalid, "tag_ambiguous", "%q names %d tags", ref, len(found)).
+		WithHint("write %s", listOr(refs)).WithDetail("candidates", refs)
+}
+
+// headAt returns the version that an environment was at.
+func headAt(ctx context.Context, tx Tx, env *nixspace.Environment, at history.At) (nixspace.ID, error) {
+	if at.Timed() {
+		when := at.When.Time(time.Now()).UTC()
+		m, err := tx.History().MoveAt(ctx, env.ID, when)
+		if notFound(err) {
+			return "", nixspace.Errorf(nixspace.KindNotFound, "version_unknown", "%s was not there yet on %s", env.Ref(), when.Format("2006-01-02 15:04 MST")).
+				WithHint("it was made on %s", env.CreatedAt.Format("2006-01-02 15:04 MST"))
+		}
+		if err != nil {
+			return "", err
+		}
+		return m.To, nil
+	}
+	moves, err := tx.History().Moves(ctx, env.ID, 0, at.Moves, 1)
+	if err != nil {
+		return "", err
+	}
+	if len(moves) == 0 {
+		return "", nixspace.Errorf(nixspace.KindNotFound, "version_unknown", "%s has not moved %d times", env.Ref(), at.Moves).
+			WithHint("`nixspace reflog %s` shows where it was", env.Ref())
+	}
+	return moves[0].To, nil
+}
+
+func stepFrom(ctx context.Context, tx Tx, ref string, id nixspace.ID, step history.Step) (nixspace.ID, error) {
+	if step.Parent == 1 {
+		to, err := tx.History().FirstParent(ctx, id, step.Times)
+		if notFound(err) {
+			return "", nixspace.Errorf(nixspace.KindNotFound, "version_unknown", "%q goes back farther than there are versions", ref).
+				WithHint("`nixspace log` shows how many there are")
+		}
+		return to, err
+	}
+	v, err := oneVersion(ctx, tx, id)
+	if err != nil {
+		return "", err
+	}
+	if len(v.Parents) < 2 {
+		return "", nixspace.Errorf(nixspace.KindNotFound, "version_unknown", "%q asks for a second parent, and version %s is no merge", ref, short(v.VersionHash)).
+			WithHint("`nixspace log --graph` shows the merges")
+	}
+	return findHash(ctx, tx, v.Parents[1])
 }
 
 // splitSession splits "env/1" and "project/env/1".

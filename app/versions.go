@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/nixspace/nixspace"
 )
@@ -23,7 +22,11 @@ type Change struct {
 	// still have; otherwise the change fails with kind conflict. A prefix of it,
 	// of 6 digits at least, will do.
 	ExpectedHead string
-	Edits        []Edit
+	// Rebase, where the environment is no longer at ExpectedHead, makes what the
+	// change changes in that version on top of the newest one, by meaning. It fails
+	// with code "rebase_conflict" where both changed the same.
+	Rebase bool
+	Edits  []Edit
 	// Manifest, when not empty, replaces nixspace.toml as a whole; Edits must then
 	// be empty.
 	Manifest string
@@ -31,7 +34,8 @@ type Change struct {
 }
 
 // maxRebase is how often edits are made again on a head that moved meanwhile.
-const maxRebase = 3
+// Each time, at least one other change was made.
+const maxRebase = 100
 
 // Change makes a new version of an environment, and queues its build. Edits
 // without an ExpectedHead are made again on top when somebody else changes the
@@ -48,12 +52,16 @@ func (a *App) Change(ctx context.Context, in Change) (*nixspace.Version, *nixspa
 	if (len(in.Edits) == 0) == (in.Manifest == "") {
 		return nil, nil, nixspace.Errorf(nixspace.KindInvalid, "change_invalid", "a change has edits or a whole manifest, and not both")
 	}
-	if in.ExpectedHead != "" && !hashPrefix.MatchString(in.ExpectedHead) {
-		return nil, nil, nixspace.Errorf(nixspace.KindInvalid, "reference_invalid", "%.80q is no version hash", in.ExpectedHead)
-	}
+	again := in.Rebase || in.ExpectedHead == "" && in.Manifest == ""
+	return a.retry(ctx, again, func() (*nixspace.Version, *nixspace.Build, error) { return a.changeOnce(ctx, tx, in) })
+}
+
+// retry commits a change, and again while others move the head in between if it
+// may be made again; then it waits for a build that can be done at once.
+func (a *App) retry(ctx context.Context, again bool, commit func() (*nixspace.Version, *nixspace.Build, error)) (*nixspace.Version, *nixspace.Build, error) {
 	for attempt := 1; ; attempt++ {
-		v, b, err := a.changeOnce(ctx, tx, in)
-		if isCode(err, "head_moved") && in.ExpectedHead == "" && in.Manifest == "" && attempt <= maxRebase {
+		v, b, err := commit()
+		if isCode(err, "head_moved") && again && attempt <= maxRebase && ctx.Err() == nil {
 			continue
 		}
 		if err != nil {
@@ -65,30 +73,31 @@ func (a *App) Change(ctx context.Context, in Change) (*nixspace.Version, *nixspa
 }
 
 func (a *App) changeOnce(ctx context.Context, tx Tx, in Change) (*nixspace.Version, *nixspace.Build, error) {
-	env, err := findEnvironment(ctx, tx, in.Ref)
+	env, head, err := findHead(ctx, tx, in.Ref)
 	if err != nil {
 		return nil, nil, err
 	}
-	head, err := oneVersion(ctx, tx, env.Head)
-	if err != nil {
-		return nil, nil, err
-	}
-	if !strings.HasPrefix(head.VersionHash, in.ExpectedHead) {
-		return nil, nil, nixspace.Errorf(nixspace.KindConflict, "head_moved",
-			"%s is at version %s now, not at %s", env.Ref(), short(head.VersionHash), short(in.ExpectedHead)).
-			WithHint("look at its newest version, then try again").WithDetail("head", head.VersionHash)
-	}
-	var def *definition
-	if in.Manifest != "" {
-		def, err = a.define(ctx, env.Project, in.Manifest)
-	} else {
-		def, err = a.redefine(ctx, env.Project, head, in.Edits)
+	base, err := expectedHead(ctx, tx, env, head, in.ExpectedHead)
+	if isCode(err, "head_moved") && in.Rebase && base != nil {
+		err = nil
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	if def.text == head.Manifest && def.hash == head.ManifestHash {
-		return nil, nil, nixspace.Errorf(nixspace.KindInvalid, "nothing_changed", "%s is already so", env.Ref())
+	text := in.Manifest
+	if text == "" {
+		if text, err = edited(base, in.Edits); err != nil {
+			return nil, nil, err
+		}
+	}
+	if base.ID != head.ID {
+		if text, err = rebased(env, base, head, text); err != nil {
+			return nil, nil, err
+		}
+	}
+	def, err := a.define(ctx, env.Project, text)
+	if err != nil {
+		return nil, nil, err
 	}
 	message := in.Message
 	if message == "" && len(in.Edits) > 0 {
@@ -96,62 +105,7 @@ func (a *App) changeOnce(ctx context.Context, tx Tx, in Change) (*nixspace.Versi
 	} else if message == "" {
 		message = "Replace the manifest"
 	}
-
-	var v *nixspace.Version
-	var b *nixspace.Build
-	err = a.write(ctx, func(actor Actor, tx Tx) error {
-		at := a.now()
-		var err error
-		if v, err = newVersion(actor, env.ID, def, head, message, at); err != nil {
-			return err
-		}
-		// The head moves first: its row lock makes a rival wait, and then fail.
-		if err := tx.Environments().MoveHead(ctx, v, head.ID); err != nil {
-			return err
-		}
-		if err := tx.Versions().Create(ctx, v, head.ID); err != nil {
-			return err
-		}
-		if b, err = a.openBuild(ctx, tx, v.ID, def.present, at); err != nil {
-			return err
-		}
-		return tx.Events().Append(ctx, &nixspace.Event{
-			At: at, Kind: "environment.changed", ProjectID: env.ProjectID, EnvironmentID: env.ID, BuildID: b.ID, Actor: actor.Name,
-			Message: fmt.Sprintf("changed %s: %s", env.Ref(), firstLine(message)),
-			Data:    map[string]any{"version": v.VersionHash, "parent": head.VersionHash},
-		})
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	return v, b, nil
-}
-
-// newVersion makes the version of def that follows parent, which is nil for a
-// first one.
-func newVersion(actor Actor, env nixspace.ID, def *definition, parent *nixspace.Version, message string, at time.Time) (*nixspace.Version, error) {
-	if err := checkText("the message", message, maxMessage); err != nil {
-		return nil, err
-	}
-	v := &nixspace.Version{
-		ID: nixspace.NewID(), EnvironmentID: env, ManifestHash: def.hash, Manifest: def.text, Canonical: def.canonical,
-		FlakeContent: def.flake, FlakeLock: def.lock, DrvPath: def.drvPath, OutPath: def.outPath,
-		Message: message, Author: actor.Name, CreatedBy: actor.ID, CreatedAt: at, Seq: 1,
-	}
-	if parent != nil {
-		v.Parents = []string{parent.VersionHash}
-		v.Seq = parent.Seq + 1
-		// Time does not run backwards along a history, whatever the clock does.
-		if !v.CreatedAt.After(parent.CreatedAt) {
-			v.CreatedAt = parent.CreatedAt.Add(time.Microsecond)
-		}
-	}
-	var err error
-	if v.Changes, err = def.changesFrom(parent); err != nil {
-		return nil, err
-	}
-	v.VersionHash = v.ComputeHash()
-	return v, nil
+	return a.commit(ctx, env, head, def, commit{action: nixspace.MoveChange, kind: "environment.changed", verb: "changed", message: message})
 }
 
 // describe is the message of a change that came without one.

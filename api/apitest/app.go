@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/api/graph"
 	"github.com/nixspace/nixspace/app"
 )
 
@@ -23,6 +24,9 @@ var Owner = app.Actor{ID: "11111111-1111-4111-8111-111111111111", Name: "owner"}
 
 // App answers as [app.App] does. It is safe for concurrent use.
 type App struct {
+	// The use cases of history are not played: their tests have the real ones.
+	graph.History
+
 	// MachineOf makes the machine of a session; nil means none.
 	MachineOf func(nixspace.Session) nixspace.Machine
 	// Fail, when it returns an error for the name of a method, makes that fail.

@@ -15,6 +15,7 @@ type App interface {
 	Projects
 	Environments
 	Versions
+	History
 	Builds
 	Sessions
 	Hibernation
@@ -46,6 +47,27 @@ type Versions interface {
 	VersionsByID(ctx context.Context, ids []nixspace.ID) ([]nixspace.Version, error)
 	Versions(ctx context.Context, ref string, before int64, limit int) ([]nixspace.Version, error)
 	Realisation(ctx context.Context, versionRef string) (*nixspace.Realisation, error)
+}
+
+// History are the use cases of history: merges, going back, tags and what else
+// goes from version to version.
+type History interface {
+	Log(ctx context.Context, project string, refs, from []string, limit int) ([]app.LogEntry, []string, error)
+	Reflog(ctx context.Context, ref string, before int64, limit int) ([]nixspace.HeadMove, error)
+	Blame(ctx context.Context, ref string) ([]app.BlameLine, error)
+	MergeBases(ctx context.Context, a, b string) ([]app.LogEntry, error)
+	Merge(ctx context.Context, in app.Merge) (*app.Merged, error)
+	MergeByID(ctx context.Context, id nixspace.ID) (*nixspace.Merge, error)
+	Rollback(ctx context.Context, in app.Rollback) (*nixspace.Version, *nixspace.Build, error)
+	Revert(ctx context.Context, in app.Pick) (*app.Picked, error)
+	CherryPick(ctx context.Context, in app.Pick) (*app.Picked, error)
+	CreateTag(ctx context.Context, in app.CreateTag) (*nixspace.Tag, error)
+	DeleteTag(ctx context.Context, ref string) (*nixspace.Tag, error)
+	Tags(ctx context.Context, project string) ([]nixspace.Tag, error)
+	ProtectEnvironment(ctx context.Context, ref string, protected bool) (*nixspace.Environment, error)
+	RenameEnvironment(ctx context.Context, ref, name string) (*nixspace.Environment, error)
+	DeleteEnvironment(ctx context.Context, ref string) (*nixspace.Environment, error)
+	UndeleteEnvironment(ctx context.Context, ref, as string) (*nixspace.Environment, error)
 }
 
 // Builds are the use cases of builds.

@@ -96,6 +96,10 @@ func complexity() gen.ComplexityRoot {
 	c.Query.Environments = func(child int, _ *string, first *int, _ *string) int { return times(child, first) }
 	c.Query.Sessions = func(child int, _ *string, _ *bool, first *int, _ *string) int { return times(child, first) }
 	c.Query.Packages = func(child int, _ string, first *int) int { return times(child, first) }
+	c.Query.Log = func(child int, _ []string, _ *string, first *int, _ *string) int { return times(child, first) }
+	c.Query.Reflog = func(child int, _ string, first *int, _ *string) int { return times(child, first) }
+	c.Query.Blame = func(child int, _ string) int { return times(child, nil) }
+	c.Query.Tags = func(child int, _ *string) int { return times(child, nil) }
 	c.Project.Environments = func(child int, first *int, _ *string) int { return times(child, first) }
 	c.Environment.Versions = func(child int, first *int, _ *string) int { return times(child, first) }
 	c.Environment.Sessions = func(child int, _ *bool) int { return times(child, nil) }

@@ -2,7 +2,9 @@ package graph
 
 import (
 	"encoding/base64"
+	"encoding/hex"
 	"strconv"
+	"strings"
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/api/graph/model"
@@ -88,6 +90,26 @@ func readNumberCursor(c *string) (int64, error) {
 		return 0, errCursor()
 	}
 	return n, nil
+}
+
+// A log goes on from several versions at once, so its cursor names them all.
+func writeHashesCursor(hashes []string) *string { return writeCursor(strings.Join(hashes, " ")) }
+
+func readHashesCursor(c *string) ([]string, error) {
+	if c == nil || *c == "" {
+		return nil, nil
+	}
+	s, err := readCursor(*c)
+	if err != nil {
+		return nil, err
+	}
+	hashes := strings.Split(s, " ")
+	for _, h := range hashes {
+		if b, err := hex.DecodeString(h); err != nil || len(b) != 32 {
+			return nil, errCursor()
+		}
+	}
+	return hashes, nil
 }
 
 func errCursor() error {

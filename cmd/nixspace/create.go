@@ -176,8 +176,11 @@ func printHead(w io.Writer, e *client.Environment, b *client.Build, took time.Du
 
 func printReady(w io.Writer, ref, hash string, b *client.Build, took time.Duration) error {
 	state := "ready in " + term.Duration(took)
-	if b != nil && !b.Final() {
+	switch {
+	case b != nil && !b.Final():
 		state = "builds"
+	case b != nil && b.Is(nixspace.BuildFailed):
+		state = "committed, but it does not build"
 	}
 	_, err := fmt.Fprintf(w, "environment %s  %s  %s\n", ref, short(hash), state)
 	return err

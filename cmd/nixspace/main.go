@@ -45,6 +45,22 @@ type commands struct {
 	Export exportCmd `cmd:"" group:"environments" help:"Write an environment into a file, or as a flake."`
 	Import importCmd `cmd:"" group:"environments" help:"Make an environment out of a file."`
 
+	Rename    renameCmd    `cmd:"" group:"environments" help:"Give an environment another name."`
+	Delete    deleteCmd    `cmd:"" group:"environments" help:"Delete environments; undelete brings them back."`
+	Undelete  undeleteCmd  `cmd:"" group:"environments" help:"Bring a deleted environment back."`
+	Protect   protectCmd   `cmd:"" group:"environments" help:"Let only merges change an environment."`
+	Unprotect unprotectCmd `cmd:"" group:"environments" help:"Let an environment be changed directly again."`
+
+	Log        logCmd        `cmd:"" group:"history" help:"Print versions, newest first."`
+	Reflog     reflogCmd     `cmd:"" group:"history" help:"Print where an environment's head was."`
+	Merge      mergeCmd      `cmd:"" group:"history" help:"Merge an environment or version into an environment."`
+	Rollback   rollbackCmd   `cmd:"" group:"history" help:"Go back to an earlier version, in a new one."`
+	Revert     revertCmd     `cmd:"" group:"history" help:"Undo the change of one version."`
+	CherryPick cherryPickCmd `cmd:"" group:"history" help:"Make the change of one version in another environment."`
+	Blame      blameCmd      `cmd:"" group:"history" help:"Print which version brought each package and setting."`
+	Tag        tagCmd        `cmd:"" group:"history" help:"Name a version, or list such names."`
+	Untag      untagCmd      `cmd:"" group:"history" help:"Take names of versions away."`
+
 	Run       runCmd       `cmd:"" group:"sessions" help:"Run a command in a new session of each environment, side by side."`
 	Start     startCmd     `cmd:"" group:"sessions" help:"Start a session."`
 	Exec      execCmd      `cmd:"" group:"sessions" help:"Run a command in a session."`
@@ -152,6 +168,7 @@ func newParser(tree *commands, std streams, exit func(int)) (*kong.Kong, error) 
 		kong.ExplicitGroups([]kong.Group{
 			{Key: "server", Title: "Server"},
 			{Key: "environments", Title: "Environments"},
+			{Key: "history", Title: "History"},
 			{Key: "sessions", Title: "Sessions"},
 			{Key: "other", Title: "Other"},
 		}),

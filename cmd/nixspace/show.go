@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"strings"
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/cmd/nixspace/client"
@@ -12,7 +13,7 @@ import (
 )
 
 type showCmd struct {
-	Ref      string `arg:"" help:"An environment, a version (at least 6 digits of its hash) or a session (shop/1)."`
+	Ref      string `arg:"" help:"An environment, a version (shop~2, a tag, at least 6 digits of its hash) or a session (shop/1)."`
 	Manifest bool   `xor:"part" help:"Print its nixspace.toml and nothing else."`
 	Flake    bool   `xor:"part" help:"Print its flake.nix and nothing else."`
 	Lock     bool   `xor:"part" help:"Print its flake.lock and nothing else."`
@@ -30,6 +31,13 @@ func (c *showCmd) Run(ctx context.Context, g *globals, std streams) error {
 	if sessionRef.MatchString(c.Ref) {
 		return c.session(ctx, api, g, std)
 	}
+	if strings.ContainsAny(c.Ref, "~^@") {
+		v, err := api.Version(ctx, c.Ref)
+		if err != nil {
+			return err
+		}
+		return c.version(g, std, v)
+	}
 	e, err := api.Environment(ctx, c.Ref)
 	if err == nil {
 		if done, err := c.part(std.Out, &e.Head); done {
@@ -46,19 +54,23 @@ func (c *showCmd) Run(ctx context.Context, g *globals, std streams) error {
 	v, verr := api.Version(ctx, c.Ref)
 	switch {
 	case verr == nil:
-		if done, err := c.part(std.Out, v); done {
-			return err
-		}
-		if g.JSON {
-			return printJSON(std.Out, map[string]any{"version": v})
-		}
-		return printVersion(std.Out, v)
+		return c.version(g, std, v)
 	case nixspace.ID(c.Ref).Valid():
 		return c.session(ctx, api, g, std)
 	case nixspace.ErrorKind(verr) == nixspace.KindNotFound, nixspace.ErrorKind(verr) == nixspace.KindInvalid:
 		return err // the reference looked like an environment's
 	}
 	return verr
+}
+
+func (c *showCmd) version(g *globals, std streams, v *client.Version) error {
+	if done, err := c.part(std.Out, v); done {
+		return err
+	}
+	if g.JSON {
+		return printJSON(std.Out, map[string]any{"version": v})
+	}
+	return printVersion(std.Out, v)
 }
 
 // part prints one file of a version, if one was asked for.
@@ -99,11 +111,17 @@ func printEnvironment(w io.Writer, e *client.Environment) error {
 	if e.Parent != nil {
 		fmt.Fprintf(w, "branched of  %s\n", e.Parent.Ref)
 	}
+	if e.Protected {
+		fmt.Fprintln(w, "protected    only merges change it")
+	}
 	return printVersion(w, &e.Head)
 }
 
 func printVersion(w io.Writer, v *client.Version) error {
 	fmt.Fprintf(w, "version      %s  (number %d, %s, by %s)\n", v.Hash, v.Seq, ago(v.CreatedAt), term.Clean(v.Author))
+	if len(v.Parents) > 1 {
+		fmt.Fprintf(w, "merge of     %s and %s\n", short(v.Parents[0]), short(v.Parents[1]))
+	}
 	if v.Message != "" {
 		fmt.Fprintf(w, "message      %s\n", term.Clean(v.Message))
 	}

@@ -40,12 +40,49 @@ const (
 	ConflictInvalid ConflictKind = "invalid" // each is valid, the two together are not
 )
 
+// Side is one of the two that are merged, or neither.
+type Side string
+
+// The sides.
+const (
+	Ours   Side = "ours"
+	Theirs Side = "theirs"
+	Value  Side = "value" // neither: a value that somebody gave
+)
+
+// Take decides about one path, whether it conflicts or not.
+type Take struct {
+	Path string
+	Side Side
+	// Value is a version constraint or a TOML value, with side [Value]. Empty
+	// removes what is there.
+	Value string
+}
+
+// MergeOptions change how [MergeWith] merges; the zero value changes nothing.
+type MergeOptions struct {
+	// Prefer is the side that every conflict takes for which there is no Take;
+	// empty leaves them as conflicts.
+	Prefer Side
+	Takes  []Take
+	// Unsure are paths of which base is no common ancestor: whatever the two sides
+	// have there in different ways is a conflict. It holds for what lies below
+	// them too. An empty path is all.
+	Unsure []string
+}
+
 // Merge makes in ours what theirs changed since base, by meaning. It is
 // symmetric: where nothing conflicts, merging the other way round gives a
 // manifest that means the same; otherwise the same conflicts, with the sides
 // exchanged. No change is ever dropped: it is in the text, or among the conflicts.
 // It fails where one of the texts is no valid manifest.
 func Merge(base, ours, theirs string) (*Merged, error) {
+	return MergeWith(base, ours, theirs, MergeOptions{})
+}
+
+// MergeWith is [Merge] with decisions. It fails also with code
+// "resolution_invalid" where one of them decides about nothing.
+func MergeWith(base, ours, theirs string, opts MergeOptions) (*Merged, error) {
 	var ms [3]map[string]merging
 	for i, side := range []struct{ name, text string }{{"base", base}, {"ours", ours}, {"theirs", theirs}} {
 		m, err := Parse(side.name+"/"+FileName, []byte(side.text))
@@ -56,11 +93,17 @@ func Merge(base, ours, theirs string) (*Merged, error) {
 	}
 	out := &Merged{Text: ours}
 	b, o, t := ms[0], ms[1], ms[2]
+	d, err := newDecisions(opts)
+	if err != nil {
+		return nil, err
+	}
 	settled := map[string]bool{} // services that are decided as a whole
 	for _, name := range union(b, o, t) {
-		if from, at := wholeService(name, b, o, t); at != nil {
+		if from, at := wholeService(name, b, o, t, d); at != nil {
 			settled[name] = true
-			out.service(dotted(at), from)
+			if out.service(dotted(at), from, d) {
+				out.restore(at, t)
+			}
 		}
 	}
 	for _, key := range union(b, o, t) {
@@ -68,15 +111,18 @@ func Merge(base, ours, theirs string) (*Merged, error) {
 		if l.service || len(l.path) > 2 && l.path[0] == "services" && settled[joinKey(l.path[:2])] {
 			continue
 		}
-		out.leaf(dotted(l.path), b[key].value, o[key].value, t[key].value)
+		out.leaf(dotted(l.path), b[key].value, o[key].value, t[key].value, d)
 	}
 	// A service that they added without an entry.
 	for _, key := range union(t) {
 		_, before := b[key]
 		_, have := o[key]
-		if t[key].service && !before && !have && !out.makes(t[key].path) {
+		if t[key].service && !before && !have && !settled[key] && !out.makes(t[key].path) {
 			out.Edits = append(out.Edits, Edit{Op: nixspace.ChangeAdd, Key: dotted(t[key].path)})
 		}
+	}
+	if err := d.finish(out); err != nil {
+		return nil, err
 	}
 	slices.SortFunc(out.Conflicts, func(a, b Conflict) int { return strings.Compare(a.Path, b.Path) })
 	text, err := Apply(ours, out.Edits)
@@ -132,15 +178,22 @@ type removal struct{ byUs, changed bool }
 
 // wholeService decides about a service that one side removed. Its path is nil
 // where key is no service or nobody removed it.
-func wholeService(key string, b, o, t map[string]merging) (removal, []string) {
-	was, ok := b[key]
-	if !ok || !was.service {
+func wholeService(key string, b, o, t map[string]merging, d *decisions) (removal, []string) {
+	was, inBase := b[key]
+	ours, inOurs := o[key]
+	theirs, inTheirs := t[key]
+	have := ours
+	if inTheirs {
+		have = theirs
+	}
+	if inOurs == inTheirs || !have.service {
 		return removal{}, nil
 	}
-	_, inOurs := o[key]
-	_, inTheirs := t[key]
+	if d.unsure(have.path) { // nobody knows whether one removed or the other added it
+		return removal{byUs: inTheirs, changed: true}, have.path
+	}
 	switch {
-	case inOurs && inTheirs, !inOurs && !inTheirs:
+	case !inBase || !was.service:
 		return removal{}, nil
 	case inTheirs:
 		return removal{byUs: true, changed: !sameService(was.path, b, t)}, was.path
@@ -158,32 +211,77 @@ func sameService(path []string, a, b map[string]merging) bool {
 	return true
 }
 
-// service merges the removal of a whole service.
-func (m *Merged) service(path string, r removal) {
+// service merges the removal of a whole service, and reports whether theirs is to
+// be put in again.
+func (m *Merged) service(path string, r removal, d *decisions) (again bool) {
+	take, decided := d.take(path)
+	conflict := Conflict{Kind: ConflictRemoved, Path: path, Base: "present"}
 	switch {
-	case r.changed && r.byUs:
-		m.Conflicts = append(m.Conflicts, Conflict{Kind: ConflictRemoved, Path: path, Base: "present", Theirs: "changed"})
-	case r.changed:
-		m.Conflicts = append(m.Conflicts, Conflict{Kind: ConflictRemoved, Path: path, Base: "present", Ours: "changed"})
-	case !r.byUs:
+	case decided && take.Side == Ours, !decided && !r.changed && r.byUs:
+	case decided && take.Side == Value:
+		d.fail(path, "a service has no value: take ours or theirs, or set what is below it")
+	case r.byUs && (decided || d.prefer == Theirs):
+		return true
+	case !r.byUs && (decided || !r.changed || d.prefer == Theirs):
 		m.Edits = append(m.Edits, Edit{Op: nixspace.ChangeRemove, Key: path})
+	case d.prefer == Ours:
+	case r.byUs:
+		conflict.Theirs = "changed"
+		m.Conflicts = append(m.Conflicts, conflict)
+	default:
+		conflict.Ours = "changed"
+		m.Conflicts = append(m.Conflicts, conflict)
+	}
+	return false
+}
+
+// restore puts a service in as theirs has it.
+func (m *Merged) restore(service []string, t map[string]merging) {
+	before := len(m.Edits)
+	for _, key := range union(t) {
+		if l := t[key]; !l.service && hasPrefix(l.path, service) {
+			m.Edits = append(m.Edits, Edit{Op: nixspace.ChangeSet, Key: dotted(l.path), Value: tomlValue(l.value)})
+		}
+	}
+	if len(m.Edits) == before {
+		m.Edits = append(m.Edits, Edit{Op: nixspace.ChangeAdd, Key: dotted(service)})
 	}
 }
 
 // leaf merges one value; nil is none.
-func (m *Merged) leaf(path string, b, o, t any) {
+func (m *Merged) leaf(path string, b, o, t any, d *decisions) {
+	take, decided := d.take(path)
+	unsure := d.unsureKey(path)
 	switch {
-	case reflect.DeepEqual(o, t), reflect.DeepEqual(b, t):
-	case reflect.DeepEqual(b, o) && t == nil:
-		m.Edits = append(m.Edits, Edit{Op: nixspace.ChangeRemove, Key: path})
-	case reflect.DeepEqual(b, o):
-		m.Edits = append(m.Edits, Edit{Op: nixspace.ChangeSet, Key: path, Value: tomlValue(t)})
-	default:
-		kind := ConflictValue
-		if o == nil || t == nil {
-			kind = ConflictRemoved
+	case decided && take.Side == Value:
+		m.set(path, o, take.Value)
+	case reflect.DeepEqual(o, t), decided && take.Side == Ours, !decided && !unsure && reflect.DeepEqual(b, t):
+	case decided, !unsure && reflect.DeepEqual(b, o), d.prefer == Theirs:
+		if t == nil {
+			m.Edits = append(m.Edits, Edit{Op: nixspace.ChangeRemove, Key: path})
+		} else {
+			m.Edits = append(m.Edits, Edit{Op: nixspace.ChangeSet, Key: path, Value: tomlValue(t)})
 		}
-		m.Conflicts = append(m.Conflicts, Conflict{Kind: kind, Path: path, Base: shown(b), Ours: shown(o), Theirs: shown(t)})
+	case d.prefer == Ours:
+	default:
+		c := Conflict{Kind: ConflictValue, Path: path, Ours: shown(o), Theirs: shown(t)}
+		if o == nil || t == nil {
+			c.Kind = ConflictRemoved
+		}
+		if !unsure {
+			c.Base = shown(b)
+		}
+		m.Conflicts = append(m.Conflicts, c)
+	}
+}
+
+// set makes an edit that gives path a value in place of o; an empty one removes it.
+func (m *Merged) set(path string, o any, value string) {
+	switch {
+	case value != "":
+		m.Edits = append(m.Edits, Edit{Op: nixspace.ChangeSet, Key: path, Value: value})
+	case o != nil:
+		m.Edits = append(m.Edits, Edit{Op: nixspace.ChangeRemove, Key: path})
 	}
 }
 

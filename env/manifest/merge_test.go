@@ -158,3 +158,125 @@ func TestMergeProperty(t *testing.T) {
 		}
 	})
 }
+
+func TestMergeDecisions(t *testing.T) {
+	const base = "[packages]\npostgresql = \"15\"\nnodejs = \"22\"\n[env]\nA = \"1\"\n[services.redis]\nport = 7\n"
+	ours := strings.NewReplacer("15", "14", "A = \"1\"\n", "", "port = 7", "port = 8").Replace(base)
+	theirs := strings.NewReplacer("15", "13", "A = \"1\"", "A = \"2\"", "[services.redis]\nport = 7\n", "").Replace(base)
+	for _, c := range []struct {
+		name      string
+		opts      MergeOptions
+		pg, a     string
+		redis     bool
+		conflicts int
+	}{
+		{"nothing decided", MergeOptions{}, "14", "", true, 3},
+		{"ours", MergeOptions{Prefer: Ours}, "14", "", true, 0},
+		{"theirs", MergeOptions{Prefer: Theirs}, "13", "2", false, 0},
+		{"one by one", MergeOptions{Takes: []Take{
+			{Path: "postgresql", Side: Value, Value: "16"}, {Path: "env.A", Side: Theirs}, {Path: "services.redis", Side: Ours},
+		}}, "16", "2", true, 0},
+		{"a take wins over the side", MergeOptions{Prefer: Theirs, Takes: []Take{{Path: "packages.postgresql", Side: Ours}}}, "14", "2", false, 0},
+		{"nothing at all", MergeOptions{Prefer: Ours, Takes: []Take{{Path: "env.A", Side: Value}}}, "14", "", true, 0},
+		{"nothing is sure", MergeOptions{Unsure: []string{"nodejs", "packages"}}, "14", "", true, 3},
+	} {
+		m, err := MergeWith(base, ours, theirs, c.opts)
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		got := parse(t, m.Text)
+		_, redis := got.Services["redis"]
+		if got.Packages["postgresql"].String() != c.pg || got.Env["A"] != c.a || redis != c.redis || len(m.Conflicts) != c.conflicts {
+			t.Errorf("%s: conflicts %v\n%s", c.name, m.Conflicts, m.Text)
+		}
+	}
+	// The other way round a service that they kept comes back whole.
+	m, err := MergeWith(base, theirs, ours, MergeOptions{Prefer: Theirs})
+	if err != nil || parse(t, m.Text).Services["redis"].Port != 8 {
+		t.Errorf("got %v, %v", m, err)
+	}
+	// One port twice: a value for one of them resolves it.
+	m, err = MergeWith("", "[ports]\na = 3000\n", "[ports]\nb = 3000\n", MergeOptions{Takes: []Take{{Path: "ports.b", Side: Value, Value: "3001"}}})
+	if err != nil || len(m.Conflicts) != 0 || parse(t, m.Text).Ports["b"] != 3001 {
+		t.Errorf("got %v, %v", m, err)
+	}
+	for _, bad := range []Take{
+		{Path: "env.NONE", Side: Ours}, {Path: "a b", Side: Ours}, {Path: "services.redis", Side: Value, Value: "1"}, {Path: "", Side: Ours},
+	} {
+		if _, err := MergeWith(base, ours, theirs, MergeOptions{Takes: []Take{bad}}); nixspace.ErrorCode(err) != "resolution_invalid" {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+	twice := []Take{{Path: "postgresql", Side: Ours}, {Path: "packages.postgresql", Side: Theirs}}
+	if _, err := MergeWith(base, ours, theirs, MergeOptions{Takes: twice}); nixspace.ErrorCode(err) != "resolution_invalid" {
+		t.Errorf("twice: %v", err)
+	}
+}
+
+// TestMergeDecisionsProperty decides every conflict at random; what was decided
+// is what comes out, and nothing else differs from the merge without decisions.
+func TestMergeDecisionsProperty(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		base := drawText(t)
+		ours, theirs := drawEdited(t, base), drawEdited(t, base)
+		plain, err := Merge(base, ours, theirs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var takes []Take
+		for _, c := range plain.Conflicts {
+			if c.Kind == ConflictInvalid {
+				return
+			}
+			takes = append(takes, Take{Path: c.Path, Side: rapid.SampledFrom([]Side{Ours, Theirs}).Draw(t, "side")})
+		}
+		m, err := MergeWith(base, ours, theirs, MergeOptions{Takes: takes})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(m.Conflicts) > 0 {
+			if m.Conflicts[0].Kind != ConflictInvalid {
+				t.Fatalf("decided, and still %v", m.Conflicts)
+			}
+			return
+		}
+		got, o, th := meaning(parse(t, m.Text)), meaning(parse(t, ours)), meaning(parse(t, theirs))
+		before := meaning(parse(t, plain.Text))
+		keys := map[string]bool{}
+		for _, side := range []map[string]any{got, o, th, before} {
+			for k := range side {
+				keys[k] = true
+			}
+		}
+		for k := range keys {
+			want := before[k]
+			for _, take := range takes {
+				if k == take.Path || strings.HasPrefix(k, take.Path+".") {
+					want = o[k]
+					if take.Side == Theirs {
+						want = th[k]
+					}
+				}
+			}
+			if !reflect.DeepEqual(got[k], want) {
+				t.Fatalf("%s is %v, want %v; takes %v\n%s", k, got[k], want, takes, m.Text)
+			}
+		}
+	})
+}
+
+// Where base is sure of nothing, the two sides are the same or conflict.
+func TestMergeUnsureProperty(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		base := drawText(t)
+		ours, theirs := drawEdited(t, base), drawEdited(t, base)
+		m, err := MergeWith(base, ours, theirs, MergeOptions{Unsure: []string{""}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if same := cmp.Equal(meaning(parse(t, ours)), meaning(parse(t, theirs))); same != (len(m.Conflicts) == 0) || m.Text != ours {
+			t.Fatalf("equal %t, conflicts %v", same, m.Conflicts)
+		}
+	})
+}

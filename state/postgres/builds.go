@@ -32,6 +32,18 @@ func (s builds) ByID(ctx context.Context, id nixspace.ID) (*nixspace.Build, erro
 	return &b, nil
 }
 
+func (s builds) Lock(ctx context.Context, id nixspace.ID) (*nixspace.Build, error) {
+	if !id.Valid() {
+		return nil, notFound("build", id)
+	}
+	row, err := s.q.LockBuild(ctx, id)
+	if err != nil {
+		return nil, oneError(err, "build", id)
+	}
+	b := build(row)
+	return &b, nil
+}
+
 func (s builds) List(ctx context.Context, version nixspace.ID) ([]nixspace.Build, error) {
 	var rows []db.Build
 	var err error

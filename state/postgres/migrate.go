@@ -53,7 +53,9 @@ func migrator(conn *sql.DB) (*goose.Provider, error) {
 		return nil, fmt.Errorf("make the migration lock: %w", err)
 	}
 	p, err := goose.NewProvider(goose.DialectPostgres, conn, files,
-		goose.WithSessionLocker(locker), goose.WithDisableGlobalRegistry(true))
+		goose.WithSessionLocker(locker), goose.WithDisableGlobalRegistry(true),
+		// Numbers have gaps that are filled while a version is made.
+		goose.WithAllowOutofOrder(true))
 	if err != nil {
 		return nil, fmt.Errorf("read the embedded migrations: %w", err)
 	}

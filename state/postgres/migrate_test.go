@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/state/postgres/postgrestest"
 )
 
@@ -56,6 +57,11 @@ func TestUpgradeCarriesData(t *testing.T) {
 	envs, err := d.Read().Environments().Named(ctx, "", "pg13")
 	if err != nil || len(envs) != 1 || envs[0].Ref() != "shop/pg13" {
 		t.Fatalf("got %v, %v", envs, err)
+	}
+	// It had no reflog before there was one: the migration made it.
+	moves, err := d.Read().History().Moves(ctx, envs[0].ID, 0, 0, 10)
+	if err != nil || len(moves) != 2 || moves[1].Action != nixspace.MoveBranch || moves[1].To != envs[0].Head || !moves[1].At.Equal(envs[0].CreatedAt) {
+		t.Errorf("reflog: got %v, %v", moves, err)
 	}
 	vs, err := d.Read().Versions().History(ctx, envs[0].Head, 0, 10)
 	if err != nil || len(vs) != 1 || len(vs[0].Changes) != 1 || vs[0].Changes[0].To != "22" {

@@ -108,6 +108,9 @@ type tx struct {
 func (t *tx) Projects() nixspace.ProjectStore         { return projects{t.q} }
 func (t *tx) Environments() nixspace.EnvironmentStore { return environments{t.q} }
 func (t *tx) Versions() nixspace.VersionStore         { return versions{t.q} }
+func (t *tx) History() nixspace.HistoryStore          { return history{t.q} }
+func (t *tx) Tags() nixspace.TagStore                 { return tags{t.q} }
+func (t *tx) Merges() nixspace.MergeStore             { return merges{t.q} }
 func (t *tx) Builds() nixspace.BuildStore             { return builds{t.q} }
 func (t *tx) Sessions() nixspace.SessionStore         { return sessions{t.q} }
 func (t *tx) Snapshots() nixspace.SnapshotStore       { return snapshots{t.q} }

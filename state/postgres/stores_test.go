@@ -38,6 +38,15 @@ func newTestVersion(w *world, env nixspace.ID, parent *nixspace.Version, text st
 	return v
 }
 
+var firstMove = nixspace.HeadMove{Action: nixspace.MoveCreate, Message: "Create shop", Actor: "ada"}
+
+// change moves the head of an environment on from a version.
+func change(e *nixspace.Environment, from *nixspace.Version) nixspace.HeadMove {
+	return nixspace.HeadMove{
+		EnvironmentID: e.ID, From: from.ID, Action: nixspace.MoveChange, Message: "change", Actor: "ada", At: from.CreatedAt.Add(time.Second),
+	}
+}
+
 func newWorld(t testing.TB, d *DB) *world {
 	t.Helper()
 	ctx := testContext(t)
@@ -57,7 +66,7 @@ func newWorld(t testing.TB, d *DB) *world {
 		if err := tx.Projects().Create(ctx, w.project); err != nil {
 			return err
 		}
-		if err := tx.Environments().Create(ctx, w.env); err != nil {
+		if err := tx.Environments().Create(ctx, w.env, firstMove); err != nil {
 			return err
 		}
 		return tx.Versions().Create(ctx, w.first, "")
@@ -95,7 +104,7 @@ func TestEnvironmentsAndVersions(t *testing.T) {
 		nixspace.KindExists, "project_exists")
 	twin := *w.env
 	twin.ID = nixspace.NewID()
-	wantKind(t, tx.Environments().Create(ctx, &twin), nixspace.KindExists, "environment_exists")
+	wantKind(t, tx.Environments().Create(ctx, &twin, firstMove), nixspace.KindExists, "environment_exists")
 	_, err = tx.Projects().BySlug(ctx, "nope")
 	wantKind(t, err, nixspace.KindNotFound, "project_unknown")
 }
@@ -106,7 +115,7 @@ func TestHeadMovesOnce(t *testing.T) {
 	a, b := newTestVersion(w, w.env.ID, w.first, "a"), newTestVersion(w, w.env.ID, w.first, "b")
 	for i, v := range []*nixspace.Version{a, b} {
 		err := d.InTx(ctx, func(tx nixspace.Tx) error {
-			if err := tx.Environments().MoveHead(ctx, v, w.first.ID); err != nil {
+			if err := tx.Environments().MoveHead(ctx, v, change(w.env, w.first)); err != nil {
 				return err
 			}
 			return tx.Versions().Create(ctx, v, w.first.ID)

@@ -45,6 +45,11 @@ func (s versions) ByIDs(ctx context.Context, ids ...nixspace.ID) ([]nixspace.Ver
 	return versionList(rows)
 }
 
+func (s versions) Hashes(ctx context.Context, ids ...nixspace.ID) ([]string, error) {
+	hashes, err := s.q.VersionHashes(ctx, validIDs(ids))
+	return hashes, mapError(err, "read the hashes of versions")
+}
+
 func (s versions) ByHash(ctx context.Context, prefix string, limit int) ([]nixspace.Version, error) {
 	rows, err := s.q.VersionsByHash(ctx, db.VersionsByHashParams{Prefix: prefix, MaxRows: int32(limit)})
 	if err != nil {

@@ -24,14 +24,19 @@ func NewExecutableSchema(cfg Config) graphql.ExecutableSchema {
 type Config = graphql.Config[ResolverRoot, DirectiveRoot, ComplexityRoot]
 
 type ResolverRoot interface {
+	BlameLine() BlameLineResolver
 	Build() BuildResolver
 	Environment() EnvironmentResolver
+	HeadMove() HeadMoveResolver
+	LogEntry() LogEntryResolver
+	Merge() MergeResolver
 	Mutation() MutationResolver
 	Project() ProjectResolver
 	Query() QueryResolver
 	Session() SessionResolver
 	Snapshot() SnapshotResolver
 	Subscription() SubscriptionResolver
+	Tag() TagResolver
 	Version() VersionResolver
 }
 
@@ -39,6 +44,12 @@ type DirectiveRoot struct {
 }
 
 type ComplexityRoot struct {
+	BlameLine struct {
+		Path    func(childComplexity int) int
+		Value   func(childComplexity int) int
+		Version func(childComplexity int) int
+	}
+
 	BranchPayload struct {
 		Build       func(childComplexity int) int
 		Environment func(childComplexity int) int
@@ -128,6 +139,7 @@ type ComplexityRoot struct {
 
 	Environment struct {
 		CreatedAt    func(childComplexity int) int
+		DeletedAt    func(childComplexity int) int
 		FlakeContent func(childComplexity int) int
 		Hash         func(childComplexity int) int
 		Head         func(childComplexity int) int
@@ -135,6 +147,7 @@ type ComplexityRoot struct {
 		Name         func(childComplexity int) int
 		Parent       func(childComplexity int) int
 		Project      func(childComplexity int) int
+		Protected    func(childComplexity int) int
 		Ref          func(childComplexity int) int
 		Sessions     func(childComplexity int, all *bool) int
 		UpdatedAt    func(childComplexity int) int
@@ -165,10 +178,44 @@ type ComplexityRoot struct {
 		Snapshot func(childComplexity int) int
 	}
 
+	HeadMove struct {
+		Action  func(childComplexity int) int
+		Actor   func(childComplexity int) int
+		At      func(childComplexity int) int
+		From    func(childComplexity int) int
+		Message func(childComplexity int) int
+		Seq     func(childComplexity int) int
+		To      func(childComplexity int) int
+	}
+
+	HeadMoveConnection struct {
+		Nodes    func(childComplexity int) int
+		PageInfo func(childComplexity int) int
+	}
+
 	Layer struct {
 		Digest func(childComplexity int) int
 		Name   func(childComplexity int) int
 		Size   func(childComplexity int) int
+	}
+
+	LogConnection struct {
+		Nodes    func(childComplexity int) int
+		PageInfo func(childComplexity int) int
+	}
+
+	LogEntry struct {
+		Author       func(childComplexity int) int
+		Changes      func(childComplexity int) int
+		Environments func(childComplexity int) int
+		Hash         func(childComplexity int) int
+		ID           func(childComplexity int) int
+		Message      func(childComplexity int) int
+		Parents      func(childComplexity int) int
+		Seq          func(childComplexity int) int
+		Tags         func(childComplexity int) int
+		Time         func(childComplexity int) int
+		Version      func(childComplexity int) int
 	}
 
 	Machine struct {
@@ -187,21 +234,66 @@ type ComplexityRoot struct {
 		VMID         func(childComplexity int) int
 	}
 
+	Merge struct {
+		Actor       func(childComplexity int) int
+		CreatedAt   func(childComplexity int) int
+		Environment func(childComplexity int) int
+		Error       func(childComplexity int) int
+		ErrorCode   func(childComplexity int) int
+		FastForward func(childComplexity int) int
+		FinishedAt  func(childComplexity int) int
+		ID          func(childComplexity int) int
+		Message     func(childComplexity int) int
+		Status      func(childComplexity int) int
+		Version     func(childComplexity int) int
+	}
+
+	MergeConflict struct {
+		Base   func(childComplexity int) int
+		Kind   func(childComplexity int) int
+		Ours   func(childComplexity int) int
+		Path   func(childComplexity int) int
+		Reason func(childComplexity int) int
+		Theirs func(childComplexity int) int
+	}
+
+	MergePayload struct {
+		Bases       func(childComplexity int) int
+		Build       func(childComplexity int) int
+		Changes     func(childComplexity int) int
+		Conflicts   func(childComplexity int) int
+		FastForward func(childComplexity int) int
+		Manifest    func(childComplexity int) int
+		Merge       func(childComplexity int) int
+		Outcome     func(childComplexity int) int
+		Version     func(childComplexity int) int
+	}
+
 	Mutation struct {
-		Branch           func(childComplexity int, input app.Branch) int
-		Build            func(childComplexity int, version string) int
-		CancelBuild      func(childComplexity int, id nixspace.ID) int
-		Change           func(childComplexity int, input app.Change) int
-		CreateProject    func(childComplexity int, input app.CreateProject) int
-		Fork             func(childComplexity int, input app.Fork) int
-		HibernateSession func(childComplexity int, ref string) int
-		RemoveSession    func(childComplexity int, ref string) int
-		RemoveSnapshot   func(childComplexity int, ref string) int
-		RestoreSnapshot  func(childComplexity int, input app.RestoreSnapshot) int
-		ResumeSession    func(childComplexity int, ref string) int
-		StartSession     func(childComplexity int, input app.StartSession) int
-		StopSession      func(childComplexity int, ref string) int
-		TakeSnapshot     func(childComplexity int, input app.TakeSnapshot) int
+		Branch              func(childComplexity int, input app.Branch) int
+		Build               func(childComplexity int, version string) int
+		CancelBuild         func(childComplexity int, id nixspace.ID) int
+		Change              func(childComplexity int, input app.Change) int
+		CherryPick          func(childComplexity int, input app.Pick) int
+		CreateProject       func(childComplexity int, input app.CreateProject) int
+		CreateTag           func(childComplexity int, input app.CreateTag) int
+		DeleteEnvironment   func(childComplexity int, ref string) int
+		DeleteTag           func(childComplexity int, ref string) int
+		Fork                func(childComplexity int, input app.Fork) int
+		HibernateSession    func(childComplexity int, ref string) int
+		Merge               func(childComplexity int, input app.Merge) int
+		ProtectEnvironment  func(childComplexity int, ref string, protected bool) int
+		RemoveSession       func(childComplexity int, ref string) int
+		RemoveSnapshot      func(childComplexity int, ref string) int
+		RenameEnvironment   func(childComplexity int, ref string, name string) int
+		RestoreSnapshot     func(childComplexity int, input app.RestoreSnapshot) int
+		ResumeSession       func(childComplexity int, ref string) int
+		Revert              func(childComplexity int, input app.Pick) int
+		Rollback            func(childComplexity int, input app.Rollback) int
+		StartSession        func(childComplexity int, input app.StartSession) int
+		StopSession         func(childComplexity int, ref string) int
+		TakeSnapshot        func(childComplexity int, input app.TakeSnapshot) int
+		UndeleteEnvironment func(childComplexity int, ref string, as string) int
 	}
 
 	Package struct {
@@ -243,6 +335,12 @@ type ComplexityRoot struct {
 		Via         func(childComplexity int) int
 	}
 
+	PickPayload struct {
+		Build     func(childComplexity int) int
+		Conflicts func(childComplexity int) int
+		Version   func(childComplexity int) int
+	}
+
 	Progress struct {
 		Done  func(childComplexity int) int
 		Final func(childComplexity int) int
@@ -269,18 +367,25 @@ type ComplexityRoot struct {
 	}
 
 	Query struct {
+		Blame        func(childComplexity int, ref string) int
 		Build        func(childComplexity int, id nixspace.ID) int
 		Diff         func(childComplexity int, from string, to string, depth model.DiffDepth) int
 		Environment  func(childComplexity int, ref string) int
 		Environments func(childComplexity int, project *string, first *int, after *string) int
+		Log          func(childComplexity int, refs []string, project *string, first *int, after *string) int
+		Merge        func(childComplexity int, id nixspace.ID) int
+		MergeBases   func(childComplexity int, a string, b string) int
+		MergePreview func(childComplexity int, input app.Merge) int
 		Packages     func(childComplexity int, query string, first *int) int
 		Project      func(childComplexity int, ref string) int
 		Projects     func(childComplexity int, first *int, after *string) int
+		Reflog       func(childComplexity int, environment string, first *int, after *string) int
 		Server       func(childComplexity int) int
 		Session      func(childComplexity int, ref string) int
 		Sessions     func(childComplexity int, environment *string, all *bool, first *int, after *string) int
 		Snapshot     func(childComplexity int, ref string) int
 		Snapshots    func(childComplexity int, of *string, all *bool, first *int, after *string) int
+		Tags         func(childComplexity int, project *string) int
 		Version      func(childComplexity int, ref string) int
 		Viewer       func(childComplexity int) int
 		Why          func(childComplexity int, ref string, what string, all bool) int
@@ -407,6 +512,16 @@ type ComplexityRoot struct {
 		SessionUpdates func(childComplexity int, ref string) int
 	}
 
+	Tag struct {
+		Author    func(childComplexity int) int
+		CreatedAt func(childComplexity int) int
+		Message   func(childComplexity int) int
+		Name      func(childComplexity int) int
+		Project   func(childComplexity int) int
+		Ref       func(childComplexity int) int
+		Version   func(childComplexity int) int
+	}
+
 	Version struct {
 		Author       func(childComplexity int) int
 		Builds       func(childComplexity int) int
@@ -451,6 +566,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 	ec := newExecutionContext(nil, e, nil)
 	_ = ec
 	switch typeName + "." + field {
+
+	case "BlameLine.path":
+		if e.ComplexityRoot.BlameLine.Path == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BlameLine.Path(childComplexity), true
+	case "BlameLine.value":
+		if e.ComplexityRoot.BlameLine.Value == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BlameLine.Value(childComplexity), true
+	case "BlameLine.version":
+		if e.ComplexityRoot.BlameLine.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BlameLine.Version(childComplexity), true
 
 	case "BranchPayload.build":
 		if e.ComplexityRoot.BranchPayload.Build == nil {
@@ -781,6 +915,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Environment.CreatedAt(childComplexity), true
+	case "Environment.deletedAt":
+		if e.ComplexityRoot.Environment.DeletedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Environment.DeletedAt(childComplexity), true
 	case "Environment.flake":
 		if e.ComplexityRoot.Environment.FlakeContent == nil {
 			break
@@ -823,6 +963,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Environment.Project(childComplexity), true
+	case "Environment.protected":
+		if e.ComplexityRoot.Environment.Protected == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Environment.Protected(childComplexity), true
 	case "Environment.ref":
 		if e.ComplexityRoot.Environment.Ref == nil {
 			break
@@ -951,6 +1097,62 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ForkPayload.Snapshot(childComplexity), true
 
+	case "HeadMove.action":
+		if e.ComplexityRoot.HeadMove.Action == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HeadMove.Action(childComplexity), true
+	case "HeadMove.actor":
+		if e.ComplexityRoot.HeadMove.Actor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HeadMove.Actor(childComplexity), true
+	case "HeadMove.at":
+		if e.ComplexityRoot.HeadMove.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HeadMove.At(childComplexity), true
+	case "HeadMove.from":
+		if e.ComplexityRoot.HeadMove.From == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HeadMove.From(childComplexity), true
+	case "HeadMove.message":
+		if e.ComplexityRoot.HeadMove.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HeadMove.Message(childComplexity), true
+	case "HeadMove.seq":
+		if e.ComplexityRoot.HeadMove.Seq == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HeadMove.Seq(childComplexity), true
+	case "HeadMove.to":
+		if e.ComplexityRoot.HeadMove.To == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HeadMove.To(childComplexity), true
+
+	case "HeadMoveConnection.nodes":
+		if e.ComplexityRoot.HeadMoveConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HeadMoveConnection.Nodes(childComplexity), true
+	case "HeadMoveConnection.pageInfo":
+		if e.ComplexityRoot.HeadMoveConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HeadMoveConnection.PageInfo(childComplexity), true
+
 	case "Layer.digest":
 		if e.ComplexityRoot.Layer.Digest == nil {
 			break
@@ -969,6 +1171,86 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Layer.Size(childComplexity), true
+
+	case "LogConnection.nodes":
+		if e.ComplexityRoot.LogConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LogConnection.Nodes(childComplexity), true
+	case "LogConnection.pageInfo":
+		if e.ComplexityRoot.LogConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LogConnection.PageInfo(childComplexity), true
+
+	case "LogEntry.author":
+		if e.ComplexityRoot.LogEntry.Author == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LogEntry.Author(childComplexity), true
+	case "LogEntry.changes":
+		if e.ComplexityRoot.LogEntry.Changes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LogEntry.Changes(childComplexity), true
+	case "LogEntry.environments":
+		if e.ComplexityRoot.LogEntry.Environments == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LogEntry.Environments(childComplexity), true
+	case "LogEntry.hash":
+		if e.ComplexityRoot.LogEntry.Hash == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LogEntry.Hash(childComplexity), true
+	case "LogEntry.id":
+		if e.ComplexityRoot.LogEntry.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LogEntry.ID(childComplexity), true
+	case "LogEntry.message":
+		if e.ComplexityRoot.LogEntry.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LogEntry.Message(childComplexity), true
+	case "LogEntry.parents":
+		if e.ComplexityRoot.LogEntry.Parents == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LogEntry.Parents(childComplexity), true
+	case "LogEntry.seq":
+		if e.ComplexityRoot.LogEntry.Seq == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LogEntry.Seq(childComplexity), true
+	case "LogEntry.tags":
+		if e.ComplexityRoot.LogEntry.Tags == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LogEntry.Tags(childComplexity), true
+	case "LogEntry.createdAt":
+		if e.ComplexityRoot.LogEntry.Time == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LogEntry.Time(childComplexity), true
+	case "LogEntry.version":
+		if e.ComplexityRoot.LogEntry.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LogEntry.Version(childComplexity), true
 
 	case "Machine.driver":
 		if e.ComplexityRoot.Machine.Driver == nil {
@@ -1049,6 +1331,165 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Machine.VMID(childComplexity), true
 
+	case "Merge.actor":
+		if e.ComplexityRoot.Merge.Actor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Merge.Actor(childComplexity), true
+	case "Merge.createdAt":
+		if e.ComplexityRoot.Merge.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Merge.CreatedAt(childComplexity), true
+	case "Merge.environment":
+		if e.ComplexityRoot.Merge.Environment == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Merge.Environment(childComplexity), true
+	case "Merge.error":
+		if e.ComplexityRoot.Merge.Error == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Merge.Error(childComplexity), true
+	case "Merge.errorCode":
+		if e.ComplexityRoot.Merge.ErrorCode == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Merge.ErrorCode(childComplexity), true
+	case "Merge.fastForward":
+		if e.ComplexityRoot.Merge.FastForward == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Merge.FastForward(childComplexity), true
+	case "Merge.finishedAt":
+		if e.ComplexityRoot.Merge.FinishedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Merge.FinishedAt(childComplexity), true
+	case "Merge.id":
+		if e.ComplexityRoot.Merge.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Merge.ID(childComplexity), true
+	case "Merge.message":
+		if e.ComplexityRoot.Merge.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Merge.Message(childComplexity), true
+	case "Merge.status":
+		if e.ComplexityRoot.Merge.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Merge.Status(childComplexity), true
+	case "Merge.version":
+		if e.ComplexityRoot.Merge.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Merge.Version(childComplexity), true
+
+	case "MergeConflict.base":
+		if e.ComplexityRoot.MergeConflict.Base == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MergeConflict.Base(childComplexity), true
+	case "MergeConflict.kind":
+		if e.ComplexityRoot.MergeConflict.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MergeConflict.Kind(childComplexity), true
+	case "MergeConflict.ours":
+		if e.ComplexityRoot.MergeConflict.Ours == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MergeConflict.Ours(childComplexity), true
+	case "MergeConflict.path":
+		if e.ComplexityRoot.MergeConflict.Path == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MergeConflict.Path(childComplexity), true
+	case "MergeConflict.reason":
+		if e.ComplexityRoot.MergeConflict.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MergeConflict.Reason(childComplexity), true
+	case "MergeConflict.theirs":
+		if e.ComplexityRoot.MergeConflict.Theirs == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MergeConflict.Theirs(childComplexity), true
+
+	case "MergePayload.bases":
+		if e.ComplexityRoot.MergePayload.Bases == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MergePayload.Bases(childComplexity), true
+	case "MergePayload.build":
+		if e.ComplexityRoot.MergePayload.Build == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MergePayload.Build(childComplexity), true
+	case "MergePayload.changes":
+		if e.ComplexityRoot.MergePayload.Changes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MergePayload.Changes(childComplexity), true
+	case "MergePayload.conflicts":
+		if e.ComplexityRoot.MergePayload.Conflicts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MergePayload.Conflicts(childComplexity), true
+	case "MergePayload.fastForward":
+		if e.ComplexityRoot.MergePayload.FastForward == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MergePayload.FastForward(childComplexity), true
+	case "MergePayload.manifest":
+		if e.ComplexityRoot.MergePayload.Manifest == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MergePayload.Manifest(childComplexity), true
+	case "MergePayload.merge":
+		if e.ComplexityRoot.MergePayload.Merge == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MergePayload.Merge(childComplexity), true
+	case "MergePayload.outcome":
+		if e.ComplexityRoot.MergePayload.Outcome == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MergePayload.Outcome(childComplexity), true
+	case "MergePayload.version":
+		if e.ComplexityRoot.MergePayload.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MergePayload.Version(childComplexity), true
+
 	case "Mutation.branch":
 		if e.ComplexityRoot.Mutation.Branch == nil {
 			break
@@ -1093,6 +1534,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.Change(childComplexity, args["input"].(app.Change)), true
+	case "Mutation.cherryPick":
+		if e.ComplexityRoot.Mutation.CherryPick == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_cherryPick_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CherryPick(childComplexity, args["input"].(app.Pick)), true
 	case "Mutation.createProject":
 		if e.ComplexityRoot.Mutation.CreateProject == nil {
 			break
@@ -1104,6 +1556,39 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CreateProject(childComplexity, args["input"].(app.CreateProject)), true
+	case "Mutation.createTag":
+		if e.ComplexityRoot.Mutation.CreateTag == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_createTag_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CreateTag(childComplexity, args["input"].(app.CreateTag)), true
+	case "Mutation.deleteEnvironment":
+		if e.ComplexityRoot.Mutation.DeleteEnvironment == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_deleteEnvironment_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.DeleteEnvironment(childComplexity, args["ref"].(string)), true
+	case "Mutation.deleteTag":
+		if e.ComplexityRoot.Mutation.DeleteTag == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_deleteTag_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.DeleteTag(childComplexity, args["ref"].(string)), true
 	case "Mutation.fork":
 		if e.ComplexityRoot.Mutation.Fork == nil {
 			break
@@ -1126,6 +1611,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.HibernateSession(childComplexity, args["ref"].(string)), true
+	case "Mutation.merge":
+		if e.ComplexityRoot.Mutation.Merge == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_merge_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.Merge(childComplexity, args["input"].(app.Merge)), true
+	case "Mutation.protectEnvironment":
+		if e.ComplexityRoot.Mutation.ProtectEnvironment == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_protectEnvironment_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ProtectEnvironment(childComplexity, args["ref"].(string), args["protected"].(bool)), true
 	case "Mutation.removeSession":
 		if e.ComplexityRoot.Mutation.RemoveSession == nil {
 			break
@@ -1148,6 +1655,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RemoveSnapshot(childComplexity, args["ref"].(string)), true
+	case "Mutation.renameEnvironment":
+		if e.ComplexityRoot.Mutation.RenameEnvironment == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_renameEnvironment_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RenameEnvironment(childComplexity, args["ref"].(string), args["name"].(string)), true
 	case "Mutation.restoreSnapshot":
 		if e.ComplexityRoot.Mutation.RestoreSnapshot == nil {
 			break
@@ -1170,6 +1688,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ResumeSession(childComplexity, args["ref"].(string)), true
+	case "Mutation.revert":
+		if e.ComplexityRoot.Mutation.Revert == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_revert_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.Revert(childComplexity, args["input"].(app.Pick)), true
+	case "Mutation.rollback":
+		if e.ComplexityRoot.Mutation.Rollback == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_rollback_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.Rollback(childComplexity, args["input"].(app.Rollback)), true
 	case "Mutation.startSession":
 		if e.ComplexityRoot.Mutation.StartSession == nil {
 			break
@@ -1203,6 +1743,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.TakeSnapshot(childComplexity, args["input"].(app.TakeSnapshot)), true
+	case "Mutation.undeleteEnvironment":
+		if e.ComplexityRoot.Mutation.UndeleteEnvironment == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_undeleteEnvironment_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UndeleteEnvironment(childComplexity, args["ref"].(string), args["as"].(string)), true
 
 	case "Package.attr":
 		if e.ComplexityRoot.Package.Attr == nil {
@@ -1370,6 +1921,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PathDiff.Via(childComplexity), true
 
+	case "PickPayload.build":
+		if e.ComplexityRoot.PickPayload.Build == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PickPayload.Build(childComplexity), true
+	case "PickPayload.conflicts":
+		if e.ComplexityRoot.PickPayload.Conflicts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PickPayload.Conflicts(childComplexity), true
+	case "PickPayload.version":
+		if e.ComplexityRoot.PickPayload.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PickPayload.Version(childComplexity), true
+
 	case "Progress.done":
 		if e.ComplexityRoot.Progress.Done == nil {
 			break
@@ -1474,6 +2044,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ProjectConnection.TotalCount(childComplexity), true
 
+	case "Query.blame":
+		if e.ComplexityRoot.Query.Blame == nil {
+			break
+		}
+
+		args, err := ec.field_Query_blame_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Blame(childComplexity, args["ref"].(string)), true
 	case "Query.build":
 		if e.ComplexityRoot.Query.Build == nil {
 			break
@@ -1519,6 +2100,50 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Query.Environments(childComplexity, args["project"].(*string), args["first"].(*int), args["after"].(*string)), true
 
+	case "Query.log":
+		if e.ComplexityRoot.Query.Log == nil {
+			break
+		}
+
+		args, err := ec.field_Query_log_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Log(childComplexity, args["refs"].([]string), args["project"].(*string), args["first"].(*int), args["after"].(*string)), true
+	case "Query.merge":
+		if e.ComplexityRoot.Query.Merge == nil {
+			break
+		}
+
+		args, err := ec.field_Query_merge_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Merge(childComplexity, args["id"].(nixspace.ID)), true
+	case "Query.mergeBases":
+		if e.ComplexityRoot.Query.MergeBases == nil {
+			break
+		}
+
+		args, err := ec.field_Query_mergeBases_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.MergeBases(childComplexity, args["a"].(string), args["b"].(string)), true
+	case "Query.mergePreview":
+		if e.ComplexityRoot.Query.MergePreview == nil {
+			break
+		}
+
+		args, err := ec.field_Query_mergePreview_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.MergePreview(childComplexity, args["input"].(app.Merge)), true
 	case "Query.packages":
 		if e.ComplexityRoot.Query.Packages == nil {
 			break
@@ -1552,6 +2177,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Projects(childComplexity, args["first"].(*int), args["after"].(*string)), true
+	case "Query.reflog":
+		if e.ComplexityRoot.Query.Reflog == nil {
+			break
+		}
+
+		args, err := ec.field_Query_reflog_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Reflog(childComplexity, args["environment"].(string), args["first"].(*int), args["after"].(*string)), true
 	case "Query.server":
 		if e.ComplexityRoot.Query.Server == nil {
 			break
@@ -1602,6 +2238,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Snapshots(childComplexity, args["of"].(*string), args["all"].(*bool), args["first"].(*int), args["after"].(*string)), true
+	case "Query.tags":
+		if e.ComplexityRoot.Query.Tags == nil {
+			break
+		}
+
+		args, err := ec.field_Query_tags_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Tags(childComplexity, args["project"].(*string)), true
 	case "Query.version":
 		if e.ComplexityRoot.Query.Version == nil {
 			break
@@ -2151,6 +2798,49 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Subscription.SessionUpdates(childComplexity, args["ref"].(string)), true
 
+	case "Tag.author":
+		if e.ComplexityRoot.Tag.Author == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Tag.Author(childComplexity), true
+	case "Tag.createdAt":
+		if e.ComplexityRoot.Tag.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Tag.CreatedAt(childComplexity), true
+	case "Tag.message":
+		if e.ComplexityRoot.Tag.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Tag.Message(childComplexity), true
+	case "Tag.name":
+		if e.ComplexityRoot.Tag.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Tag.Name(childComplexity), true
+	case "Tag.projectSlug":
+		if e.ComplexityRoot.Tag.Project == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Tag.Project(childComplexity), true
+	case "Tag.ref":
+		if e.ComplexityRoot.Tag.Ref == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Tag.Ref(childComplexity), true
+	case "Tag.version":
+		if e.ComplexityRoot.Tag.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Tag.Version(childComplexity), true
+
 	case "Version.author":
 		if e.ComplexityRoot.Version.Author == nil {
 			break
@@ -2292,9 +2982,14 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("BranchInput", ec.unmarshalInputBranchInput),
 			graphql.NewInputUnmarshaler("ChangeInput", ec.unmarshalInputChangeInput),
 			graphql.NewInputUnmarshaler("CreateProjectInput", ec.unmarshalInputCreateProjectInput),
+			graphql.NewInputUnmarshaler("CreateTagInput", ec.unmarshalInputCreateTagInput),
 			graphql.NewInputUnmarshaler("EditInput", ec.unmarshalInputEditInput),
 			graphql.NewInputUnmarshaler("ForkInput", ec.unmarshalInputForkInput),
+			graphql.NewInputUnmarshaler("MergeInput", ec.unmarshalInputMergeInput),
+			graphql.NewInputUnmarshaler("PickInput", ec.unmarshalInputPickInput),
+			graphql.NewInputUnmarshaler("ResolutionInput", ec.unmarshalInputResolutionInput),
 			graphql.NewInputUnmarshaler("RestoreSnapshotInput", ec.unmarshalInputRestoreSnapshotInput),
+			graphql.NewInputUnmarshaler("RollbackInput", ec.unmarshalInputRollbackInput),
 			graphql.NewInputUnmarshaler("StartSessionInput", ec.unmarshalInputStartSessionInput),
 			graphql.NewInputUnmarshaler("TakeSnapshotInput", ec.unmarshalInputTakeSnapshotInput),
 		)
@@ -2599,7 +3294,7 @@ type Version {
   hash: String!
   "The hashes of the versions that it was made from: none for a first one, two for a merge."
   parents: [String!]!
-  "Its position in the environment's history, from 1."
+  "Its position in the longest history that leads to it, from 1: one more than the greatest of its parents'."
   seq: Int64!
   manifestHash: String!
   "nixspace.toml as people wrote it."
@@ -2726,12 +3421,275 @@ input ChangeInput {
   manifest: String! = ""
   "When not empty, the hash of the version that the environment must still have."
   expectedHead: String! = ""
+  "Where the head is no longer expectedHead, make the change on top of the newest version, by meaning."
+  rebase: Boolean! = false
   message: String! = ""
 }
 
 type ChangePayload {
   version: Version!
   build: Build
+}
+`, BuiltIn: false},
+	{Name: "../schema/history.graphqls", Input: `extend type Query {
+  """
+  Versions and all their ancestors, newest first and every version before its
+  parents. It begins at refs (environments, tags or versions), or, without any,
+  at the heads of the project's environments, or of all.
+  """
+  log(refs: [String!], project: String, first: Int = 50, after: String): LogConnection!
+  "Where an environment's head was, newest first."
+  reflog(environment: String!, first: Int = 50, after: String): HeadMoveConnection!
+  "Which version brought each thing that a version's manifest says."
+  blame(ref: String!): [BlameLine!]!
+  "The best common ancestors of two versions: none where their histories are unrelated, several where they crossed."
+  mergeBases(a: String!, b: String!): [LogEntry!]!
+  "What a merge would come to. Nothing is changed."
+  mergePreview(input: MergeInput!): MergePayload!
+  "The record of a merge that had to be built first."
+  merge(id: ID!): Merge
+  "The tags of a project, or of all, by name."
+  tags(project: String): [Tag!]!
+}
+
+extend type Mutation {
+  "Makes a new version with the content of an earlier one."
+  rollback(input: RollbackInput!): ChangePayload!
+  "Undoes the change of one version, in a new version."
+  revert(input: PickInput!): PickPayload!
+  "Makes the change of one version in another environment, in a new version."
+  cherryPick(input: PickInput!): PickPayload!
+  "Merges a version into an environment: resolved and built before the head moves. Conflicts are an answer, and then nothing is changed."
+  merge(input: MergeInput!): MergePayload!
+  "Names a version."
+  createTag(input: CreateTagInput!): Tag!
+  "Takes a tag away, and returns it as it was."
+  deleteTag(ref: String!): Tag!
+  "Makes an environment one that only merges change, or ends that."
+  protectEnvironment(ref: String!, protected: Boolean! = true): Environment!
+  renameEnvironment(ref: String!, name: String!): Environment!
+  "Takes an environment away; undeleteEnvironment brings it back."
+  deleteEnvironment(ref: String!): Environment!
+  "Brings back the last deleted environment of that name, under another name when as is not empty."
+  undeleteEnvironment(ref: String!, as: String! = ""): Environment!
+}
+
+extend type Environment {
+  "Whether only merges change it."
+  protected: Boolean!
+  "When it was deleted; null while it is there."
+  deletedAt: Time
+}
+
+"One version of a log, and what points at it."
+type LogEntry {
+  id: ID!
+  hash: String!
+  "None for a first version, two for a merge."
+  parents: [String!]!
+  "One more than the greatest of its parents'."
+  seq: Int64!
+  message: String!
+  author: String!
+  createdAt: Time!
+  "What it changed against its first parent."
+  changes: [Change!]!
+  "The environments whose head it is, as project/name."
+  environments: [String!]!
+  "Its tags, as project/name."
+  tags: [String!]!
+  version: Version!
+}
+
+type LogConnection {
+  nodes: [LogEntry!]!
+  pageInfo: PageInfo!
+}
+
+"One step of an environment's head."
+type HeadMove {
+  seq: Int64!
+  at: Time!
+  "create, branch, change, merge, fast-forward, rollback, revert, cherry-pick or import"
+  action: String!
+  message: String!
+  actor: String!
+  "Where it was; null for the first one."
+  from: Version
+  to: Version!
+}
+
+type HeadMoveConnection {
+  nodes: [HeadMove!]!
+  pageInfo: PageInfo!
+}
+
+type BlameLine {
+  "The manifest key, for example packages.postgresql."
+  path: String!
+  "A package with what it resolves to: 15 (15.18)."
+  value: String!
+  "The version that brought it as it is."
+  version: LogEntry!
+}
+
+"A name for a version that does not move."
+type Tag {
+  "project/name"
+  ref: String!
+  name: String!
+  projectSlug: String!
+  message: String!
+  author: String!
+  createdAt: Time!
+  version: Version!
+}
+
+"Something that both sides changed in different ways. Values are as people read them, and empty where there is none."
+type MergeConflict {
+  kind: ConflictKind!
+  "The manifest key; empty for INVALID."
+  path: String!
+  base: String!
+  ours: String!
+  theirs: String!
+  "For INVALID: what is wrong with the two together."
+  reason: String!
+}
+
+enum ConflictKind {
+  "Both set it, to different values."
+  VALUE
+  "One removed it, the other changed it."
+  REMOVED
+  "Each is valid, the two together are not."
+  INVALID
+}
+
+enum MergeSide {
+  OURS
+  THEIRS
+}
+
+enum Take {
+  OURS
+  THEIRS
+  VALUE
+}
+
+"A decision about one path, whether it conflicts or not."
+input ResolutionInput {
+  path: String!
+  take: Take!
+  "With VALUE: a version constraint or a TOML value; empty removes what is there."
+  value: String! = ""
+}
+
+enum MergeOutcome {
+  "The environment has it all already."
+  UP_TO_DATE
+  "Nothing was changed: resolve the conflicts."
+  CONFLICTS
+  "The head moved to the other side's own version."
+  FAST_FORWARD
+  MERGED
+  "The head moves once the result is built."
+  BUILDING
+  "The result could not be built, or the head moved meanwhile; the head is what it was."
+  FAILED
+}
+
+input MergeInput {
+  "An environment, tag or version: theirs."
+  from: String!
+  "The environment that is changed: ours."
+  into: String!
+  "The side that conflicts take for which there is no resolution."
+  prefer: MergeSide
+  resolutions: [ResolutionInput!]! = []
+  "Make a version also where the head could just move."
+  noFastForward: Boolean! = false
+  "Commit the result before it is built."
+  noBuild: Boolean! = false
+  "When not empty, the hash of the version that the environment must still have."
+  expectedHead: String! = ""
+  message: String! = ""
+}
+
+type MergePayload {
+  outcome: MergeOutcome!
+  "Whether the head moves, or would move, to the other side's own version."
+  fastForward: Boolean!
+  conflicts: [MergeConflict!]!
+  "What it changes in the environment; none while there are conflicts."
+  changes: [Change!]!
+  "Hashes of the common ancestors that it started from."
+  bases: [String!]!
+  "The nixspace.toml that it comes to, with our side of conflicts."
+  manifest: String!
+  "The result; null where there is none."
+  version: Version
+  build: Build
+  "Its record, where it had to be built first."
+  merge: Merge
+}
+
+type Merge {
+  id: ID!
+  status: MergeStatus!
+  "Why it failed; empty otherwise."
+  error: String!
+  errorCode: String!
+  fastForward: Boolean!
+  message: String!
+  actor: String!
+  createdAt: Time!
+  finishedAt: Time
+  environment: Environment!
+  version: Version!
+}
+
+enum MergeStatus {
+  BUILDING
+  MERGED
+  FAILED
+}
+
+input RollbackInput {
+  "The environment."
+  ref: String!
+  "The version to go back to; where it begins with ~, ^ or @ it goes on from ref. The one before the head when it is empty."
+  to: String! = ""
+  expectedHead: String! = ""
+  message: String! = ""
+}
+
+input PickInput {
+  "The version whose change it is."
+  version: String!
+  "The environment; for a revert, that of the version when it is empty."
+  ref: String! = ""
+  "The parent of a merge, 1 or 2, against which its change is meant."
+  mainline: Int! = 0
+  prefer: MergeSide
+  resolutions: [ResolutionInput!]! = []
+  expectedHead: String! = ""
+  message: String! = ""
+}
+
+type PickPayload {
+  "Null where there are conflicts; nothing was changed then."
+  version: Version
+  build: Build
+  conflicts: [MergeConflict!]!
+}
+
+input CreateTagInput {
+  name: String!
+  version: String!
+  message: String! = ""
+  "Take the name from the version that has it."
+  force: Boolean! = false
 }
 `, BuiltIn: false},
 	{Name: "../schema/running.graphqls", Input: `"One attempt to realise a version."
@@ -2900,9 +3858,10 @@ scalar JSONObject
 
 """
 References: an environment is named "env" where that name is unique,
-"project/env" always, or by its UUID; a version by its environment (the head) or
-by a unique prefix, of 6 digits at least, of its version hash; a session by
-"env/1", "project/env/1" or its UUID.
+"project/env" always, or by its UUID; a version by its environment (the head), by
+a tag, or by a unique prefix, of 6 digits at least, of its version hash, with ~2,
+^2, @{1} or @{yesterday} after it as in git; a session by "env/1", "project/env/1"
+or its UUID.
 """
 type Query {
   "One project, by slug or UUID."
@@ -3085,6 +4044,18 @@ var parsedSchema = gqlparser.MustLoadSchema(sources...)
 // childFields_* functions provide shared child field context lookups.
 // Each function is generated once per unique object type, deduplicating the
 // switch statements that were previously inlined in every fieldContext_* function.
+
+func (ec *executionContext) childFields_BlameLine(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "path":
+		return ec.fieldContext_BlameLine_path(ctx, field)
+	case "value":
+		return ec.fieldContext_BlameLine_value(ctx, field)
+	case "version":
+		return ec.fieldContext_BlameLine_version(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type BlameLine", field.Name)
+}
 
 func (ec *executionContext) childFields_BranchPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
@@ -3288,6 +4259,10 @@ func (ec *executionContext) childFields_Environment(ctx context.Context, field g
 		return ec.fieldContext_Environment_createdAt(ctx, field)
 	case "updatedAt":
 		return ec.fieldContext_Environment_updatedAt(ctx, field)
+	case "protected":
+		return ec.fieldContext_Environment_protected(ctx, field)
+	case "deletedAt":
+		return ec.fieldContext_Environment_deletedAt(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Environment", field.Name)
 }
@@ -3340,6 +4315,36 @@ func (ec *executionContext) childFields_ForkPayload(ctx context.Context, field g
 	return nil, fmt.Errorf("no field named %q was found under type ForkPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_HeadMove(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "seq":
+		return ec.fieldContext_HeadMove_seq(ctx, field)
+	case "at":
+		return ec.fieldContext_HeadMove_at(ctx, field)
+	case "action":
+		return ec.fieldContext_HeadMove_action(ctx, field)
+	case "message":
+		return ec.fieldContext_HeadMove_message(ctx, field)
+	case "actor":
+		return ec.fieldContext_HeadMove_actor(ctx, field)
+	case "from":
+		return ec.fieldContext_HeadMove_from(ctx, field)
+	case "to":
+		return ec.fieldContext_HeadMove_to(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type HeadMove", field.Name)
+}
+
+func (ec *executionContext) childFields_HeadMoveConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "nodes":
+		return ec.fieldContext_HeadMoveConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_HeadMoveConnection_pageInfo(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type HeadMoveConnection", field.Name)
+}
+
 func (ec *executionContext) childFields_Layer(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "name":
@@ -3350,6 +4355,44 @@ func (ec *executionContext) childFields_Layer(ctx context.Context, field graphql
 		return ec.fieldContext_Layer_size(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Layer", field.Name)
+}
+
+func (ec *executionContext) childFields_LogConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "nodes":
+		return ec.fieldContext_LogConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_LogConnection_pageInfo(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type LogConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_LogEntry(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_LogEntry_id(ctx, field)
+	case "hash":
+		return ec.fieldContext_LogEntry_hash(ctx, field)
+	case "parents":
+		return ec.fieldContext_LogEntry_parents(ctx, field)
+	case "seq":
+		return ec.fieldContext_LogEntry_seq(ctx, field)
+	case "message":
+		return ec.fieldContext_LogEntry_message(ctx, field)
+	case "author":
+		return ec.fieldContext_LogEntry_author(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_LogEntry_createdAt(ctx, field)
+	case "changes":
+		return ec.fieldContext_LogEntry_changes(ctx, field)
+	case "environments":
+		return ec.fieldContext_LogEntry_environments(ctx, field)
+	case "tags":
+		return ec.fieldContext_LogEntry_tags(ctx, field)
+	case "version":
+		return ec.fieldContext_LogEntry_version(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type LogEntry", field.Name)
 }
 
 func (ec *executionContext) childFields_Machine(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -3382,6 +4425,76 @@ func (ec *executionContext) childFields_Machine(ctx context.Context, field graph
 		return ec.fieldContext_Machine_fallback(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Machine", field.Name)
+}
+
+func (ec *executionContext) childFields_Merge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Merge_id(ctx, field)
+	case "status":
+		return ec.fieldContext_Merge_status(ctx, field)
+	case "error":
+		return ec.fieldContext_Merge_error(ctx, field)
+	case "errorCode":
+		return ec.fieldContext_Merge_errorCode(ctx, field)
+	case "fastForward":
+		return ec.fieldContext_Merge_fastForward(ctx, field)
+	case "message":
+		return ec.fieldContext_Merge_message(ctx, field)
+	case "actor":
+		return ec.fieldContext_Merge_actor(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Merge_createdAt(ctx, field)
+	case "finishedAt":
+		return ec.fieldContext_Merge_finishedAt(ctx, field)
+	case "environment":
+		return ec.fieldContext_Merge_environment(ctx, field)
+	case "version":
+		return ec.fieldContext_Merge_version(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Merge", field.Name)
+}
+
+func (ec *executionContext) childFields_MergeConflict(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "kind":
+		return ec.fieldContext_MergeConflict_kind(ctx, field)
+	case "path":
+		return ec.fieldContext_MergeConflict_path(ctx, field)
+	case "base":
+		return ec.fieldContext_MergeConflict_base(ctx, field)
+	case "ours":
+		return ec.fieldContext_MergeConflict_ours(ctx, field)
+	case "theirs":
+		return ec.fieldContext_MergeConflict_theirs(ctx, field)
+	case "reason":
+		return ec.fieldContext_MergeConflict_reason(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type MergeConflict", field.Name)
+}
+
+func (ec *executionContext) childFields_MergePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "outcome":
+		return ec.fieldContext_MergePayload_outcome(ctx, field)
+	case "fastForward":
+		return ec.fieldContext_MergePayload_fastForward(ctx, field)
+	case "conflicts":
+		return ec.fieldContext_MergePayload_conflicts(ctx, field)
+	case "changes":
+		return ec.fieldContext_MergePayload_changes(ctx, field)
+	case "bases":
+		return ec.fieldContext_MergePayload_bases(ctx, field)
+	case "manifest":
+		return ec.fieldContext_MergePayload_manifest(ctx, field)
+	case "version":
+		return ec.fieldContext_MergePayload_version(ctx, field)
+	case "build":
+		return ec.fieldContext_MergePayload_build(ctx, field)
+	case "merge":
+		return ec.fieldContext_MergePayload_merge(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type MergePayload", field.Name)
 }
 
 func (ec *executionContext) childFields_Package(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -3460,6 +4573,18 @@ func (ec *executionContext) childFields_PathDiff(ctx context.Context, field grap
 		return ec.fieldContext_PathDiff_via(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type PathDiff", field.Name)
+}
+
+func (ec *executionContext) childFields_PickPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "version":
+		return ec.fieldContext_PickPayload_version(ctx, field)
+	case "build":
+		return ec.fieldContext_PickPayload_build(ctx, field)
+	case "conflicts":
+		return ec.fieldContext_PickPayload_conflicts(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PickPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_Progress(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -3744,6 +4869,26 @@ func (ec *executionContext) childFields_SnapshotConnection(ctx context.Context, 
 		return ec.fieldContext_SnapshotConnection_totalCount(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SnapshotConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_Tag(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "ref":
+		return ec.fieldContext_Tag_ref(ctx, field)
+	case "name":
+		return ec.fieldContext_Tag_name(ctx, field)
+	case "projectSlug":
+		return ec.fieldContext_Tag_projectSlug(ctx, field)
+	case "message":
+		return ec.fieldContext_Tag_message(ctx, field)
+	case "author":
+		return ec.fieldContext_Tag_author(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Tag_createdAt(ctx, field)
+	case "version":
+		return ec.fieldContext_Tag_version(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Tag", field.Name)
 }
 
 func (ec *executionContext) childFields_Version(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/app"
 )
 
 type BranchPayload struct {
@@ -39,6 +40,16 @@ type ForkPayload struct {
 	Sessions []nixspace.Session `json:"sessions"`
 }
 
+type HeadMoveConnection struct {
+	Nodes    []nixspace.HeadMove `json:"nodes"`
+	PageInfo *PageInfo           `json:"pageInfo"`
+}
+
+type LogConnection struct {
+	Nodes    []app.LogEntry `json:"nodes"`
+	PageInfo *PageInfo      `json:"pageInfo"`
+}
+
 type Mutation struct {
 }
 
@@ -54,9 +65,10 @@ type ProjectConnection struct {
 }
 
 // References: an environment is named "env" where that name is unique,
-// "project/env" always, or by its UUID; a version by its environment (the head) or
-// by a unique prefix, of 6 digits at least, of its version hash; a session by
-// "env/1", "project/env/1" or its UUID.
+// "project/env" always, or by its UUID; a version by its environment (the head), by
+// a tag, or by a unique prefix, of 6 digits at least, of its version hash, with ~2,
+// ^2, @{1} or @{yesterday} after it as in git; a session by "env/1", "project/env/1"
+// or its UUID.
 type Query struct {
 }
 

@@ -11,7 +11,7 @@ const (
 	projectFields     = `id slug source workspace createdAt`
 	versionFields     = `id hash parents seq manifestHash message author createdAt changes{op path from to} packages{name constraint attr version storePath} realisation{drvPath outPath closureDigest closureSize paths realisedAt}`
 	headFields        = `id hash parents seq manifestHash message author createdAt changes{op path from to} packages{name constraint attr version storePath}`
-	environmentFields = `id ref name projectSlug parent{ref} hash createdAt updatedAt`
+	environmentFields = `id ref name projectSlug parent{ref} hash protected createdAt updatedAt deletedAt`
 	buildFields       = `id status error errorCode createdAt startedAt finishedAt`
 	sessionFields     = `id ref number environmentRef status reason reasonCode driver isolation ephemeral throwaway resuming startedAt lastActivity endedAt`
 	machineFields     = `status phase isolation start fallback layers{name digest size} services{name state restarts message}`
@@ -113,8 +113,9 @@ func (c *Client) Branch(ctx context.Context, from, name string, edits []Edit, me
 }
 
 // Change makes a new version of an environment. expectedHead, when not empty,
-// is the hash that its head must still have.
-func (c *Client) Change(ctx context.Context, ref string, edits []Edit, expectedHead, message string) (*Version, *Build, error) {
+// is the hash that its head must still have, or, with rebase, that the change was
+// made against.
+func (c *Client) Change(ctx context.Context, ref string, edits []Edit, expectedHead string, rebase bool, message string) (*Version, *Build, error) {
 	var out struct {
 		R struct {
 			Version *Version
@@ -122,7 +123,7 @@ func (c *Client) Change(ctx context.Context, ref string, edits []Edit, expectedH
 		}
 	}
 	err := c.query(ctx, `mutation($in:ChangeInput!){r:change(input:$in){version{`+headFields+` environment{ref}} build{`+buildFields+`}}}`,
-		map[string]any{"in": map[string]any{"ref": ref, "edits": orEmpty(edits), "expectedHead": expectedHead, "message": message}}, &out)
+		map[string]any{"in": map[string]any{"ref": ref, "edits": orEmpty(edits), "expectedHead": expectedHead, "rebase": rebase, "message": message}}, &out)
 	return out.R.Version, out.R.Build, err
 }
 

@@ -35,8 +35,10 @@ type Environment struct {
 	Parent    *Named      `json:"parent"`
 	Hash      string      `json:"hash"`
 	Head      Version     `json:"head"`
+	Protected bool        `json:"protected"`
 	CreatedAt time.Time   `json:"createdAt"`
 	UpdatedAt time.Time   `json:"updatedAt"`
+	DeletedAt *time.Time  `json:"deletedAt"`
 }
 
 // Named is something of which only the name is asked.

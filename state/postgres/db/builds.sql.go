@@ -137,6 +137,26 @@ func (q *Queries) InsertBuild(ctx context.Context, arg InsertBuildParams) error 
 	return err
 }
 
+const lockBuild = `-- name: LockBuild :one
+SELECT id, version_id, status, error, error_code, created_at, started_at, finished_at FROM builds WHERE id = $1 FOR UPDATE
+`
+
+func (q *Queries) LockBuild(ctx context.Context, id nixspace.ID) (Build, error) {
+	row := q.db.QueryRow(ctx, lockBuild, id)
+	var i Build
+	err := row.Scan(
+		&i.ID,
+		&i.VersionID,
+		&i.Status,
+		&i.Error,
+		&i.ErrorCode,
+		&i.CreatedAt,
+		&i.StartedAt,
+		&i.FinishedAt,
+	)
+	return i, err
+}
+
 const openBuilds = `-- name: OpenBuilds :many
 SELECT id, version_id, status, error, error_code, created_at, started_at, finished_at FROM builds WHERE status IN ('queued', 'running') ORDER BY created_at DESC, id
 `

@@ -12,8 +12,61 @@ import (
 	"github.com/nixspace/nixspace"
 )
 
+const deletedEnvironments = `-- name: DeletedEnvironments :many
+SELECT e.id, e.hash, e.parent_id, e.name, e.flake_content, e.created_at, e.created_by, e.project_id, e.head_version_id, e.updated_at, e.last_session, e.protected, e.deleted_at, e.last_snapshot, p.slug FROM environments AS e JOIN projects AS p ON p.id = e.project_id
+WHERE e.name = $1 AND ($2::text = '' OR p.slug = $2) AND e.deleted_at IS NOT NULL
+ORDER BY e.deleted_at DESC, e.id
+`
+
+type DeletedEnvironmentsParams struct {
+	Name    string
+	Project string
+}
+
+type DeletedEnvironmentsRow struct {
+	Environment Environment
+	Slug        string
+}
+
+func (q *Queries) DeletedEnvironments(ctx context.Context, arg DeletedEnvironmentsParams) ([]DeletedEnvironmentsRow, error) {
+	rows, err := q.db.Query(ctx, deletedEnvironments, arg.Name, arg.Project)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []DeletedEnvironmentsRow
+	for rows.Next() {
+		var i DeletedEnvironmentsRow
+		if err := rows.Scan(
+			&i.Environment.ID,
+			&i.Environment.Hash,
+			&i.Environment.ParentID,
+			&i.Environment.Name,
+			&i.Environment.FlakeContent,
+			&i.Environment.CreatedAt,
+			&i.Environment.CreatedBy,
+			&i.Environment.ProjectID,
+			&i.Environment.HeadVersionID,
+			&i.Environment.UpdatedAt,
+			&i.Environment.LastSession,
+			&i.Environment.Protected,
+			&i.Environment.DeletedAt,
+			&i.Environment.LastSnapshot,
+			&i.Slug,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const environmentRefs = `-- name: EnvironmentRefs :many
 SELECT p.slug, e.name FROM environments AS e JOIN projects AS p ON p.id = e.project_id
+WHERE e.deleted_at IS NULL
 ORDER BY e.updated_at DESC LIMIT $1
 `
 
@@ -43,8 +96,8 @@ func (q *Queries) EnvironmentRefs(ctx context.Context, maxRows int32) ([]Environ
 }
 
 const environments = `-- name: Environments :many
-SELECT e.id, e.hash, e.parent_id, e.name, e.flake_content, e.created_at, e.created_by, e.project_id, e.head_version_id, e.updated_at, e.last_session, e.last_snapshot, p.slug FROM environments AS e JOIN projects AS p ON p.id = e.project_id
-WHERE $1::uuid IS NULL OR e.project_id = $1::uuid
+SELECT e.id, e.hash, e.parent_id, e.name, e.flake_content, e.created_at, e.created_by, e.project_id, e.head_version_id, e.updated_at, e.last_session, e.protected, e.deleted_at, e.last_snapshot, p.slug FROM environments AS e JOIN projects AS p ON p.id = e.project_id
+WHERE ($1::uuid IS NULL OR e.project_id = $1::uuid) AND e.deleted_at IS NULL
 ORDER BY p.slug, e.name
 `
 
@@ -74,6 +127,55 @@ func (q *Queries) Environments(ctx context.Context, project *nixspace.ID) ([]Env
 			&i.Environment.HeadVersionID,
 			&i.Environment.UpdatedAt,
 			&i.Environment.LastSession,
+			&i.Environment.Protected,
+			&i.Environment.DeletedAt,
+			&i.Environment.LastSnapshot,
+			&i.Slug,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const environmentsAt = `-- name: EnvironmentsAt :many
+SELECT e.id, e.hash, e.parent_id, e.name, e.flake_content, e.created_at, e.created_by, e.project_id, e.head_version_id, e.updated_at, e.last_session, e.protected, e.deleted_at, e.last_snapshot, p.slug FROM environments AS e JOIN projects AS p ON p.id = e.project_id
+WHERE e.head_version_id = ANY ($1::uuid[]) AND e.deleted_at IS NULL
+ORDER BY p.slug, e.name
+`
+
+type EnvironmentsAtRow struct {
+	Environment Environment
+	Slug        string
+}
+
+func (q *Queries) EnvironmentsAt(ctx context.Context, versions []nixspace.ID) ([]EnvironmentsAtRow, error) {
+	rows, err := q.db.Query(ctx, environmentsAt, versions)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []EnvironmentsAtRow
+	for rows.Next() {
+		var i EnvironmentsAtRow
+		if err := rows.Scan(
+			&i.Environment.ID,
+			&i.Environment.Hash,
+			&i.Environment.ParentID,
+			&i.Environment.Name,
+			&i.Environment.FlakeContent,
+			&i.Environment.CreatedAt,
+			&i.Environment.CreatedBy,
+			&i.Environment.ProjectID,
+			&i.Environment.HeadVersionID,
+			&i.Environment.UpdatedAt,
+			&i.Environment.LastSession,
+			&i.Environment.Protected,
+			&i.Environment.DeletedAt,
 			&i.Environment.LastSnapshot,
 			&i.Slug,
 		); err != nil {
@@ -88,7 +190,7 @@ func (q *Queries) Environments(ctx context.Context, project *nixspace.ID) ([]Env
 }
 
 const environmentsByID = `-- name: EnvironmentsByID :many
-SELECT e.id, e.hash, e.parent_id, e.name, e.flake_content, e.created_at, e.created_by, e.project_id, e.head_version_id, e.updated_at, e.last_session, e.last_snapshot, p.slug FROM environments AS e JOIN projects AS p ON p.id = e.project_id
+SELECT e.id, e.hash, e.parent_id, e.name, e.flake_content, e.created_at, e.created_by, e.project_id, e.head_version_id, e.updated_at, e.last_session, e.protected, e.deleted_at, e.last_snapshot, p.slug FROM environments AS e JOIN projects AS p ON p.id = e.project_id
 WHERE e.id = ANY ($1::uuid[])
 `
 
@@ -118,6 +220,8 @@ func (q *Queries) EnvironmentsByID(ctx context.Context, ids []nixspace.ID) ([]En
 			&i.Environment.HeadVersionID,
 			&i.Environment.UpdatedAt,
 			&i.Environment.LastSession,
+			&i.Environment.Protected,
+			&i.Environment.DeletedAt,
 			&i.Environment.LastSnapshot,
 			&i.Slug,
 		); err != nil {
@@ -132,8 +236,8 @@ func (q *Queries) EnvironmentsByID(ctx context.Context, ids []nixspace.ID) ([]En
 }
 
 const environmentsNamed = `-- name: EnvironmentsNamed :many
-SELECT e.id, e.hash, e.parent_id, e.name, e.flake_content, e.created_at, e.created_by, e.project_id, e.head_version_id, e.updated_at, e.last_session, e.last_snapshot, p.slug FROM environments AS e JOIN projects AS p ON p.id = e.project_id
-WHERE e.name = $1 AND ($2::text = '' OR p.slug = $2)
+SELECT e.id, e.hash, e.parent_id, e.name, e.flake_content, e.created_at, e.created_by, e.project_id, e.head_version_id, e.updated_at, e.last_session, e.protected, e.deleted_at, e.last_snapshot, p.slug FROM environments AS e JOIN projects AS p ON p.id = e.project_id
+WHERE e.name = $1 AND ($2::text = '' OR p.slug = $2) AND e.deleted_at IS NULL
 ORDER BY p.slug
 `
 
@@ -168,6 +272,8 @@ func (q *Queries) EnvironmentsNamed(ctx context.Context, arg EnvironmentsNamedPa
 			&i.Environment.HeadVersionID,
 			&i.Environment.UpdatedAt,
 			&i.Environment.LastSession,
+			&i.Environment.Protected,
+			&i.Environment.DeletedAt,
 			&i.Environment.LastSnapshot,
 			&i.Slug,
 		); err != nil {
@@ -182,13 +288,21 @@ func (q *Queries) EnvironmentsNamed(ctx context.Context, arg EnvironmentsNamedPa
 }
 
 const insertEnvironment = `-- name: InsertEnvironment :exec
-INSERT INTO environments
-    (id, hash, parent_id, name, flake_content, created_at, created_by, project_id, head_version_id, updated_at)
-VALUES
-    ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+WITH made AS (
+    INSERT INTO environments
+        (id, hash, parent_id, name, flake_content, created_at, created_by, project_id, head_version_id, updated_at)
+    VALUES
+        ($4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+    RETURNING id, head_version_id, created_at
+)
+INSERT INTO head_moves (environment_id, to_version_id, action, message, actor, at)
+SELECT id, head_version_id, $1, $2, $3, created_at FROM made
 `
 
 type InsertEnvironmentParams struct {
+	Action        string
+	Message       string
+	Actor         string
 	ID            nixspace.ID
 	Hash          string
 	ParentID      *nixspace.ID
@@ -203,6 +317,9 @@ type InsertEnvironmentParams struct {
 
 func (q *Queries) InsertEnvironment(ctx context.Context, arg InsertEnvironmentParams) error {
 	_, err := q.db.Exec(ctx, insertEnvironment,
+		arg.Action,
+		arg.Message,
+		arg.Actor,
 		arg.ID,
 		arg.Hash,
 		arg.ParentID,
@@ -217,30 +334,101 @@ func (q *Queries) InsertEnvironment(ctx context.Context, arg InsertEnvironmentPa
 	return err
 }
 
+const lockEnvironment = `-- name: LockEnvironment :one
+SELECT e.id, e.hash, e.parent_id, e.name, e.flake_content, e.created_at, e.created_by, e.project_id, e.head_version_id, e.updated_at, e.last_session, e.protected, e.deleted_at, e.last_snapshot, p.slug FROM environments AS e JOIN projects AS p ON p.id = e.project_id
+WHERE e.id = $1 FOR UPDATE OF e
+`
+
+type LockEnvironmentRow struct {
+	Environment Environment
+	Slug        string
+}
+
+func (q *Queries) LockEnvironment(ctx context.Context, id nixspace.ID) (LockEnvironmentRow, error) {
+	row := q.db.QueryRow(ctx, lockEnvironment, id)
+	var i LockEnvironmentRow
+	err := row.Scan(
+		&i.Environment.ID,
+		&i.Environment.Hash,
+		&i.Environment.ParentID,
+		&i.Environment.Name,
+		&i.Environment.FlakeContent,
+		&i.Environment.CreatedAt,
+		&i.Environment.CreatedBy,
+		&i.Environment.ProjectID,
+		&i.Environment.HeadVersionID,
+		&i.Environment.UpdatedAt,
+		&i.Environment.LastSession,
+		&i.Environment.Protected,
+		&i.Environment.DeletedAt,
+		&i.Environment.LastSnapshot,
+		&i.Slug,
+	)
+	return i, err
+}
+
 const moveHead = `-- name: MoveHead :execrows
-UPDATE environments
-SET head_version_id = $1, hash = $2, flake_content = $3,
-    updated_at = GREATEST(updated_at, $4)
-WHERE id = $5 AND head_version_id = $6
+WITH moved AS (
+    UPDATE environments
+    SET head_version_id = $2, hash = $7, flake_content = $8,
+        updated_at = GREATEST(updated_at, $6)
+    WHERE id = $9 AND head_version_id = $1 AND deleted_at IS NULL AND ($10::boolean OR NOT protected)
+    RETURNING id
+)
+INSERT INTO head_moves (environment_id, from_version_id, to_version_id, action, message, actor, at)
+SELECT id, $1, $2, $3, $4, $5, $6 FROM moved
 `
 
 type MoveHeadParams struct {
+	FromHead     *nixspace.ID
 	Head         nixspace.ID
+	Action       string
+	Message      string
+	Actor        string
+	At           time.Time
 	Hash         string
 	FlakeContent string
-	UpdatedAt    time.Time
 	ID           nixspace.ID
-	FromHead     nixspace.ID
+	Merges       bool
 }
 
+// No head moves without an entry in the reflog.
 func (q *Queries) MoveHead(ctx context.Context, arg MoveHeadParams) (int64, error) {
 	result, err := q.db.Exec(ctx, moveHead,
+		arg.FromHead,
 		arg.Head,
+		arg.Action,
+		arg.Message,
+		arg.Actor,
+		arg.At,
 		arg.Hash,
 		arg.FlakeContent,
-		arg.UpdatedAt,
 		arg.ID,
-		arg.FromHead,
+		arg.Merges,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const updateEnvironment = `-- name: UpdateEnvironment :execrows
+UPDATE environments SET name = $1, protected = $2, deleted_at = $3::timestamptz WHERE id = $4
+`
+
+type UpdateEnvironmentParams struct {
+	Name      string
+	Protected bool
+	DeletedAt *time.Time
+	ID        nixspace.ID
+}
+
+func (q *Queries) UpdateEnvironment(ctx context.Context, arg UpdateEnvironmentParams) (int64, error) {
+	result, err := q.db.Exec(ctx, updateEnvironment,
+		arg.Name,
+		arg.Protected,
+		arg.DeletedAt,
+		arg.ID,
 	)
 	if err != nil {
 		return 0, err

@@ -40,6 +40,8 @@ type Environment struct {
 	HeadVersionID nixspace.ID
 	UpdatedAt     time.Time
 	LastSession   int32
+	Protected     bool
+	DeletedAt     *time.Time
 	LastSnapshot  int32
 }
 
@@ -75,6 +77,33 @@ type Event struct {
 	Actor         string
 	Message       string
 	Data          []byte
+}
+
+type HeadMove struct {
+	Seq           int64
+	EnvironmentID nixspace.ID
+	FromVersionID *nixspace.ID
+	ToVersionID   nixspace.ID
+	Action        string
+	Message       string
+	Actor         string
+	At            time.Time
+}
+
+type Merge struct {
+	ID              nixspace.ID
+	EnvironmentID   nixspace.ID
+	VersionID       nixspace.ID
+	FromVersionID   nixspace.ID
+	TheirsVersionID nixspace.ID
+	FastForward     bool
+	Status          string
+	Error           string
+	ErrorCode       string
+	Message         string
+	Actor           string
+	CreatedAt       time.Time
+	FinishedAt      *time.Time
 }
 
 type Project struct {
@@ -140,6 +169,15 @@ type Snapshot struct {
 	CompatKey     string
 	CreatedAt     time.Time
 	CreatedBy     nixspace.ID
+}
+
+type Tag struct {
+	ProjectID nixspace.ID
+	Name      string
+	VersionID nixspace.ID
+	Message   string
+	CreatedAt time.Time
+	CreatedBy nixspace.ID
 }
 
 type User struct {

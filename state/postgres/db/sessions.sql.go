@@ -89,7 +89,7 @@ func (q *Queries) InsertSession(ctx context.Context, arg InsertSessionParams) er
 }
 
 const nextSessionNumber = `-- name: NextSessionNumber :one
-UPDATE environments SET last_session = last_session + 1 WHERE id = $1 RETURNING last_session
+UPDATE environments SET last_session = last_session + 1 WHERE id = $1 AND deleted_at IS NULL RETURNING last_session
 `
 
 func (q *Queries) NextSessionNumber(ctx context.Context, id nixspace.ID) (int32, error) {

@@ -116,6 +116,30 @@ func (q *Queries) RealisationByDrv(ctx context.Context, drvPath string) (Realisa
 	return i, err
 }
 
+const versionHashes = `-- name: VersionHashes :many
+SELECT version_hash FROM environment_versions WHERE id = ANY ($1::uuid[])
+`
+
+func (q *Queries) VersionHashes(ctx context.Context, ids []nixspace.ID) ([]string, error) {
+	rows, err := q.db.Query(ctx, versionHashes, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var version_hash string
+		if err := rows.Scan(&version_hash); err != nil {
+			return nil, err
+		}
+		items = append(items, version_hash)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const versionHistory = `-- name: VersionHistory :many
 WITH RECURSIVE history AS (
     SELECT v.id, v.environment_id, v.version_hash, v.message, v.changes, v.created_at, v.parents, v.parent_version_id, v.seq, v.manifest_hash, v.manifest, v.canonical, v.flake_content, v.flake_lock, v.drv_path, v.out_path, v.author, v.created_by FROM environment_versions AS v WHERE v.id = $3

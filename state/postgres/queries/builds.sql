@@ -5,6 +5,9 @@ VALUES (@id, @version_id, @status, @error, @error_code, @created_at, @started_at
 -- name: BuildByID :one
 SELECT * FROM builds WHERE id = @id;
 
+-- name: LockBuild :one
+SELECT * FROM builds WHERE id = @id FOR UPDATE;
+
 -- name: BuildsOfVersion :many
 SELECT * FROM builds WHERE version_id = @version_id ORDER BY created_at DESC, id;
 

@@ -1,5 +1,5 @@
 -- name: NextSessionNumber :one
-UPDATE environments SET last_session = last_session + 1 WHERE id = @id RETURNING last_session;
+UPDATE environments SET last_session = last_session + 1 WHERE id = @id AND deleted_at IS NULL RETURNING last_session;
 
 -- name: InsertSession :exec
 INSERT INTO sessions

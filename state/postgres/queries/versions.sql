@@ -9,6 +9,9 @@ VALUES
 -- name: VersionsByID :many
 SELECT * FROM environment_versions WHERE id = ANY (@ids::uuid[]);
 
+-- name: VersionHashes :many
+SELECT version_hash FROM environment_versions WHERE id = ANY (@ids::uuid[]);
+
 -- name: VersionsByHash :many
 SELECT * FROM environment_versions WHERE version_hash LIKE @prefix::text || '%'
 ORDER BY version_hash LIMIT @max_rows;
