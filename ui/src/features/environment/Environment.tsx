@@ -1,1 +1,145 @@
-export { NotFound as default } from "../../app/NotFound";
+import { A, useNavigate, useParams } from "@solidjs/router";
+import { createSignal, type JSX, Match, Show, Switch } from "solid-js";
+import { request } from "../../api/client";
+import { live } from "../../api/live";
+import type { EditInput } from "../../api/types";
+import { useShortcuts } from "../../app/keys";
+import { Button } from "../../components/Button";
+import { Cli } from "../../components/Cli";
+import { Glyph } from "../../components/Hash";
+import { Page } from "../../components/Page";
+import { Bones, Problem } from "../../components/States";
+import { toast, toastError } from "../../components/Toasts";
+import { Compare } from "../diff/Compare";
+import { BranchDialog } from "./BranchDialog";
+import { Files } from "./Files";
+import { History } from "./History";
+import { Overview } from "./Overview";
+import { ChangeDoc, type Env, EnvironmentDoc, StartDoc } from "./queries";
+
+export default function Environment() {
+  const params = useParams<{ project: string; env: string; view?: string }>();
+  const navigate = useNavigate();
+  const ref = () => `${params.project}/${params.env}`;
+  const data = live(EnvironmentDoc, () => ({ ref: ref() }));
+  const [branching, setBranching] = createSignal<{ from: string; edits: EditInput[] }>();
+  const env = () => data.data()?.environment ?? undefined;
+  const path = (view = "") => `/e/${ref()}${view && `/${view}`}`;
+
+  const [starting, setStarting] = createSignal(false);
+  const start = async () => {
+    setStarting(true);
+    try {
+      const { startSession } = await request(StartDoc, { input: { ref: ref() } });
+      navigate(`/s/${startSession.ref}`);
+    } catch (e) {
+      toastError(e);
+    } finally {
+      setStarting(false);
+    }
+  };
+  const change = async (edits: EditInput[], done: () => void) => {
+    try {
+      await request(ChangeDoc, { input: { ref: ref(), edits, expectedHead: env()?.head.hash } });
+      done();
+      toast(`Changed ${ref()}`, "green", "Its earlier content stays in the history.");
+      await data.refetch();
+    } catch (e) {
+      toastError(e);
+    }
+  };
+  const branch = (edits: EditInput[] = [], from = ref()) => setBranching({ from, edits });
+  useShortcuts([
+    { keys: "b", text: "Branch this environment", run: () => branch() },
+    { keys: "s", text: "Start a session", run: () => void start() },
+    { keys: "d", text: "Compare this environment", run: () => navigate(path("compare")) },
+    { keys: "h", text: "History of this environment", run: () => navigate(path("history")) },
+  ]);
+  return (
+    <Page
+      title={ref()}
+      crumbs={[{ text: params.project, href: `/p/${params.project}` }]}
+      heading={
+        <>
+          <Show when={env()}>{(e) => <Glyph hash={e().hash} size={22} />}</Show>
+          {params.env}
+        </>
+      }
+      sub={
+        <Show when={env()} fallback={<span>&nbsp;</span>}>
+          {(e) => <span>{e().head.message}</span>}
+        </Show>
+      }
+      actions={
+        <>
+          <Button icon="branch" onClick={() => branch()}>
+            Branch
+          </Button>
+          <Button look="primary" icon="play" disabled={starting() || !env()} onClick={start}>
+            {starting() ? "Starting…" : "Start"}
+          </Button>
+        </>
+      }
+    >
+      <Show when={data.error()}>{(e) => <Problem error={e()} retry={data.refetch} />}</Show>
+      <nav class="tabs" aria-label="Views">
+        <A href={path()} end>
+          Overview
+        </A>
+        <A href={path("history")}>
+          History <span class="faint tiny num">{env()?.head.seq}</span>
+        </A>
+        <A href={path("compare")}>Compare</A>
+        <A href={path("files")}>Files</A>
+      </nav>
+      <Ready env={env()} failed={data.error() !== undefined}>
+        {(e) => (
+          <Switch>
+            <Match when={params.view === "history"}>
+              <History env={e()} onBranchFrom={(hash) => branch([], hash)} />
+              <Cli args={["show", ref()]} />
+            </Match>
+            <Match when={params.view === "compare"}>
+              <Compare env={e()} />
+            </Match>
+            <Match when={params.view === "files"}>
+              <Files environment={ref()} />
+            </Match>
+            <Match when={!params.view}>
+              <Overview env={e()} onBranch={branch} onChange={change} />
+              <Cli args={["start", ref()]} />
+            </Match>
+          </Switch>
+        )}
+      </Ready>
+      <Show when={branching()} keyed>
+        {(b) => (
+          <BranchDialog
+            project={params.project}
+            from={params.env}
+            fromRef={b.from}
+            edits={b.edits}
+            onClose={() => setBranching(undefined)}
+          />
+        )}
+      </Show>
+    </Page>
+  );
+}
+
+function Ready(props: { env: Env | undefined; failed: boolean; children: (env: () => Env) => JSX.Element }) {
+  return (
+    <Show
+      when={props.env}
+      fallback={
+        <Show when={!props.failed}>
+          <div class="card">
+            <Bones lines={6} />
+          </div>
+        </Show>
+      }
+    >
+      {(e) => props.children(e)}
+    </Show>
+  );
+}

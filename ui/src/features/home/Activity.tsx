@@ -13,6 +13,7 @@ const icons: [RegExp, IconName, string][] = [
   [/^session\.running/, "play", "green"],
   [/^session\.hibernated/, "moon", "blue"],
   [/^session/, "terminal", ""],
+  [/changed/, "diff", "amber"],
   [/branched/, "branch", "accent"],
   [/merged/, "merge", "accent"],
   [/rolled|revert/, "undo", "amber"],

@@ -1,1 +1,317 @@
-export { NotFound as default } from "../../app/NotFound";
+import { A, useNavigate, useParams } from "@solidjs/router";
+import { createEffect, createMemo, createSignal, For, on, onCleanup, Show } from "solid-js";
+import { createStore, reconcile } from "solid-js/store";
+import { type ApiError, request } from "../../api/client";
+import type { Doc } from "../../api/gql";
+import { subscribe } from "../../api/live";
+import { useShortcuts } from "../../app/keys";
+import { Button } from "../../components/Button";
+import { Cli } from "../../components/Cli";
+import { bytes } from "../../components/format";
+import { Hash } from "../../components/Hash";
+import { Icon } from "../../components/Icon";
+import { Menu, type MenuItem } from "../../components/Menu";
+import { Card, Page } from "../../components/Page";
+import { Bones, Problem } from "../../components/States";
+import { ServiceBadge, SessionBadge } from "../../components/Status";
+import { Time } from "../../components/Time";
+import { toast, toastError } from "../../components/Toasts";
+import { readCanonical } from "../environment/canonical";
+import { StartDoc } from "../environment/queries";
+import { Logs } from "./Logs";
+import { ForkDoc, HibernateDoc, RemoveDoc, ResumeDoc, SnapshotDoc, StopDoc, type Update, UpdatesDoc } from "./queries";
+
+export default function Session() {
+  const params = useParams<{ project: string; env: string; number: string }>();
+  const navigate = useNavigate();
+  const ref = () => `${params.project}/${params.env}/${params.number}`;
+  const [state, setState] = createStore<{ update?: Update }>({});
+  const [failure, setFailure] = createSignal<ApiError>();
+  const [busy, setBusy] = createSignal("");
+  createEffect(
+    on(ref, (r) => {
+      setState("update", undefined);
+      setFailure(undefined);
+      onCleanup(
+        subscribe(
+          UpdatesDoc,
+          () => ({ ref: r }),
+          ({ sessionUpdates: u }) => setState("update", reconcile(u, { key: "name" })),
+          { error: setFailure },
+        ),
+      );
+    }),
+  );
+  const s = () => state.update?.session;
+  const machine = () => state.update?.machine;
+  const status = () => s()?.status;
+  const canonical = createMemo(() => {
+    const text = s()?.version.canonical;
+    return text ? readCanonical(text) : undefined;
+  });
+
+  const act = async <R, V>(what: string, doc: Doc<R, V>, variables: V, then?: (r: R) => void) => {
+    setBusy(what);
+    try {
+      const r = await request(doc, variables);
+      then?.(r);
+    } catch (e) {
+      toastError(e);
+    } finally {
+      setBusy("");
+    }
+  };
+  const stop = () =>
+    act("Stopping…", StopDoc, { ref: ref() }, () => toast(`Stopped ${ref()}`, "green", "Its disk stays."));
+  const again = () => act("Starting…", StartDoc, { input: { ref: ref() } });
+  const hibernate = () => act("Hibernating…", HibernateDoc, { ref: ref() }, () => toast(`${ref()} sleeps`, "blue"));
+  const resume = () => act("Resuming…", ResumeDoc, { ref: ref() });
+  const fork = () =>
+    act("Forking…", ForkDoc, { session: ref() }, ({ fork: f }) => {
+      const child = f.sessions[0];
+      if (!child) return;
+      toast(`Forked into ${child.ref}`, "green", "With memory, disk and database, from the same moment.");
+      navigate(`/s/${child.ref}`);
+    });
+  const snapshot = () =>
+    act("Taking a snapshot…", SnapshotDoc, { session: ref() }, ({ takeSnapshot: t }) =>
+      toast(`Snapshot ${t.ref}`, "green", `${bytes(t.size)}; the machine stood still for ${Math.round(t.pauseMs)} ms.`),
+    );
+  const remove = () => {
+    if (!confirm(`Delete ${ref()} with its disk?`)) return;
+    void act("Deleting…", RemoveDoc, { ref: ref() }, () => navigate(`/e/${params.project}/${params.env}`));
+  };
+  const runs = () => status() === "RUNNING";
+  const over = () => status() === "STOPPED" || status() === "FAILED";
+  const menu = (): MenuItem[] => [
+    { icon: "layers", text: "Take a snapshot", run: () => void snapshot(), disabled: status() === "CREATING" },
+    { icon: "moon", text: "Hibernate", run: () => void hibernate(), disabled: !runs() || s()?.throwaway },
+    { icon: "stop", text: "Stop", run: () => void stop(), disabled: over() || status() === "STOPPING" },
+    { icon: "trash", text: "Delete with its disk", run: remove, danger: true, disabled: !over() },
+  ];
+  useShortcuts([
+    { keys: "f", text: "Fork this session", run: () => runs() && void fork() },
+    { keys: "e", text: "Its environment", run: () => navigate(`/e/${params.project}/${params.env}`) },
+  ]);
+  return (
+    <Page
+      title={ref()}
+      crumbs={[
+        { text: params.project, href: `/p/${params.project}` },
+        { text: params.env, href: `/e/${params.project}/${params.env}` },
+      ]}
+      heading={
+        <>
+          Session {params.number}
+          <Show when={s()}>{(x) => <SessionBadge status={x().status} />}</Show>
+        </>
+      }
+      sub={
+        <Show when={s()} fallback={<span>&nbsp;</span>}>
+          {(x) => (
+            <>
+              <Hash hash={x().version.hash} />
+              <Show when={x().isolation}>
+                <span aria-hidden="true">·</span>
+                <span class="row">
+                  <Icon name="shield" size={13} />
+                  {x().isolation}
+                </span>
+              </Show>
+              <Show when={x().startedAt}>
+                {(t) => (
+                  <>
+                    <span aria-hidden="true">·</span>
+                    <span>
+                      started <Time at={t()} />
+                    </span>
+                  </>
+                )}
+              </Show>
+              <Show when={x().forkOf}>
+                {(f) => (
+                  <>
+                    <span aria-hidden="true">·</span>
+                    <A class="link" href={`/s/${f().ref}`}>
+                      fork of {f().ref}
+                    </A>
+                  </>
+                )}
+              </Show>
+            </>
+          )}
+        </Show>
+      }
+      actions={
+        <Show when={s()}>
+          <Show when={runs() && !s()?.throwaway}>
+            <Button icon="fork" disabled={busy() !== ""} onClick={fork}>
+              {busy() === "Forking…" ? busy() : "Fork"}
+            </Button>
+          </Show>
+          <Show when={runs()}>
+            <Button icon="stop" disabled={busy() !== ""} onClick={stop}>
+              {busy() === "Stopping…" ? busy() : "Stop"}
+            </Button>
+          </Show>
+          <Show when={status() === "HIBERNATED"}>
+            <Button look="primary" icon="play" disabled={busy() !== ""} onClick={resume}>
+              {busy() || "Resume"}
+            </Button>
+          </Show>
+          <Show when={over()}>
+            <Button look="primary" icon="play" disabled={busy() !== ""} onClick={again}>
+              {busy() || "Start again"}
+            </Button>
+          </Show>
+          <Menu label="More actions" items={menu()} />
+        </Show>
+      }
+    >
+      <Show when={failure()}>{(e) => <Problem error={e()} />}</Show>
+      <Show
+        when={s()}
+        fallback={
+          <Show when={!failure()}>
+            <div class="card">
+              <Bones lines={6} />
+            </div>
+          </Show>
+        }
+      >
+        {(x) => (
+          <>
+            <Show when={x().reason}>
+              <div class={`notice ${status() === "FAILED" ? "red" : "blue"}`}>
+                <Icon name={status() === "FAILED" ? "alert" : "clock"} />
+                <p>{x().reason}</p>
+              </div>
+            </Show>
+            <Show when={status() === "CREATING"}>
+              <Starting update={state.update!} />
+            </Show>
+            <div class="columns">
+              <div class="stack">
+                <Logs
+                  session={x().id}
+                  generation={x().generation}
+                  available={runs()}
+                  services={machine()?.services.map((v) => v.name) ?? []}
+                />
+                <Show when={runs()}>
+                  <div class="stack tight">
+                    <h3>Work in it</h3>
+                    <Cli args={["shell", ref()]} />
+                    <Cli args={["exec", ref(), "--", "psql", "-Atc", "select version()"]} />
+                  </div>
+                </Show>
+              </div>
+              <div class="stack">
+                <Card title="Services">
+                  <Show when={machine()?.services.length} fallback={<p class="body muted small">None runs now.</p>}>
+                    <ul class="list">
+                      <For each={machine()?.services}>
+                        {(v) => (
+                          <li class="item">
+                            <span class="grow">
+                              <strong>{v.name}</strong>
+                              <Show when={v.message}>
+                                <span class="faint tiny cut block">{v.message}</span>
+                              </Show>
+                            </span>
+                            <Show when={v.restarts}>
+                              <span class="faint tiny num">{v.restarts} restarts</span>
+                            </Show>
+                            <ServiceBadge state={v.state} />
+                          </li>
+                        )}
+                      </For>
+                    </ul>
+                  </Show>
+                </Card>
+                <Card title="Machine">
+                  <dl class="facts">
+                    <For each={Object.entries(canonical()?.ports ?? {})}>
+                      {([name, port]) => (
+                        <>
+                          <dt>Port {name}</dt>
+                          <dd class="num">{port}</dd>
+                        </>
+                      )}
+                    </For>
+                    <For each={x().version.packages}>
+                      {(p) => (
+                        <>
+                          <dt>{p.name}</dt>
+                          <dd class="num">{p.version}</dd>
+                        </>
+                      )}
+                    </For>
+                    <Show when={machine()?.start}>
+                      {(how) => (
+                        <>
+                          <dt>Came up by</dt>
+                          <dd title={machine()?.fallback}>{starts[how()] ?? how()}</dd>
+                        </>
+                      )}
+                    </Show>
+                    <Show when={canonical()}>
+                      {(c) => (
+                        <>
+                          <dt>Resources</dt>
+                          <dd class="num">
+                            {c().resources.cpus} CPU, {bytes(c().resources.memory_mib * 2 ** 20)}
+                          </dd>
+                        </>
+                      )}
+                    </Show>
+                  </dl>
+                </Card>
+                <Show when={machine()?.layers.length}>
+                  <Card title="Store layers" end={<span class="faint tiny">shared, read-only</span>}>
+                    <ul class="list">
+                      <For each={machine()?.layers}>
+                        {(l) => (
+                          <li class="item slim" title={l.digest}>
+                            <span class="grow cut small">{l.name}</span>
+                            <span class="faint tiny num">{bytes(l.size)}</span>
+                          </li>
+                        )}
+                      </For>
+                    </ul>
+                  </Card>
+                </Show>
+              </div>
+            </div>
+          </>
+        )}
+      </Show>
+    </Page>
+  );
+}
+
+const starts: Record<string, string> = {
+  boot: "booting",
+  template: "a template's memory",
+  resume: "its own memory",
+  snapshot: "a snapshot",
+};
+
+function Starting(props: { update: Update }) {
+  const p = () => props.update.progress;
+  return (
+    <div class="card body stack tight" role="status">
+      <div class="row wide small">
+        <strong>{p()?.phase || props.update.machine?.phase || "waiting for its machine"}</strong>
+        <Show when={p()?.total}>
+          <span class="faint tiny num">
+            {p()!.unit === "B" ? `${bytes(p()!.done)} of ${bytes(p()!.total)}` : `${p()!.done} of ${p()!.total}`}
+          </span>
+        </Show>
+      </div>
+      <div class="bar" classList={{ vague: !p()?.total }}>
+        <i style={p()?.total ? { width: `${(100 * p()!.done) / p()!.total}%` } : undefined} />
+      </div>
+    </div>
+  );
+}

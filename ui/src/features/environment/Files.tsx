@@ -1,0 +1,52 @@
+import { createSignal, For, Show } from "solid-js";
+import { live } from "../../api/live";
+import { Button } from "../../components/Button";
+import { Cli, copy } from "../../components/Cli";
+import { Card } from "../../components/Page";
+import { Loaded } from "../../components/States";
+import { toast } from "../../components/Toasts";
+import { FilesDoc } from "./queries";
+
+const files = [
+  { name: "nixspace.toml", key: "manifest", flag: "--manifest" },
+  { name: "flake.nix", key: "flake", flag: "--flake" },
+  { name: "flake.lock", key: "flakeLock", flag: "--lock" },
+] as const;
+
+/** The files that say what a version is: what people write, and what Nix reads. */
+export function Files(props: { environment: string }) {
+  const [open, setOpen] = createSignal<(typeof files)[number]>(files[0]);
+  const data = live(FilesDoc, () => ({ ref: props.environment }));
+  return (
+    <div class="stack">
+      <Card>
+        <header>
+          <fieldset class="segmented" aria-label="File">
+            <For each={files}>
+              {(f) => (
+                <button type="button" aria-pressed={open() === f} onClick={() => setOpen(f)}>
+                  {f.name}
+                </button>
+              )}
+            </For>
+          </fieldset>
+          <Button
+            small
+            icon="copy"
+            aria-label="Copy the file"
+            onClick={async () => {
+              const text = data.data()?.version?.[open().key];
+              if (text && (await copy(text))) toast("Copied");
+            }}
+          />
+        </header>
+        <Loaded of={data} lines={8}>
+          {(d) => <pre class="code">{d().version?.[open().key]}</pre>}
+        </Loaded>
+      </Card>
+      <Show when={open().key === "flake"}>
+        <Cli args={["show", "--flake", props.environment]} />
+      </Show>
+    </div>
+  );
+}

@@ -1,0 +1,58 @@
+import { gql } from "../../api/gql";
+import type {
+  ForkSessionMutation,
+  ForkSessionMutationVariables,
+  HibernateSessionMutation,
+  HibernateSessionMutationVariables,
+  RemoveSessionMutation,
+  RemoveSessionMutationVariables,
+  ResumeSessionMutation,
+  ResumeSessionMutationVariables,
+  SessionUpdatesSubscription,
+  SessionUpdatesSubscriptionVariables,
+  StopSessionMutation,
+  StopSessionMutationVariables,
+  TakeSnapshotMutation,
+  TakeSnapshotMutationVariables,
+} from "../../api/types";
+
+export const UpdatesDoc = gql<SessionUpdatesSubscription, SessionUpdatesSubscriptionVariables>(/* GraphQL */ `
+  subscription SessionUpdates($ref: String!) {
+    sessionUpdates(ref: $ref) {
+      session {
+        id ref number status reason reasonCode generation driver isolation ephemeral throwaway resuming
+        startedAt lastActivity endedAt environmentRef
+        forkOf { id ref }
+        snapshot { id ref }
+        version { id hash message canonical packages { name version } }
+      }
+      machine {
+        status phase start fallback startedAt
+        services { name state restarts message }
+        layers { name digest size }
+      }
+      progress { phase done total unit }
+    }
+  }
+`);
+
+export type Update = SessionUpdatesSubscription["sessionUpdates"];
+
+export const StopDoc = gql<StopSessionMutation, StopSessionMutationVariables>(/* GraphQL */ `
+  mutation StopSession($ref: String!) { stopSession(ref: $ref) { id } }
+`);
+export const RemoveDoc = gql<RemoveSessionMutation, RemoveSessionMutationVariables>(/* GraphQL */ `
+  mutation RemoveSession($ref: String!) { removeSession(ref: $ref) { id } }
+`);
+export const HibernateDoc = gql<HibernateSessionMutation, HibernateSessionMutationVariables>(/* GraphQL */ `
+  mutation HibernateSession($ref: String!) { hibernateSession(ref: $ref) { id } }
+`);
+export const ResumeDoc = gql<ResumeSessionMutation, ResumeSessionMutationVariables>(/* GraphQL */ `
+  mutation ResumeSession($ref: String!) { resumeSession(ref: $ref) { id } }
+`);
+export const SnapshotDoc = gql<TakeSnapshotMutation, TakeSnapshotMutationVariables>(/* GraphQL */ `
+  mutation TakeSnapshot($session: String!) { takeSnapshot(input: { session: $session }) { id ref pauseMs size } }
+`);
+export const ForkDoc = gql<ForkSessionMutation, ForkSessionMutationVariables>(/* GraphQL */ `
+  mutation ForkSession($session: String!) { fork(input: { session: $session }) { sessions { id ref } } }
+`);
