@@ -162,8 +162,6 @@ func (a *Agent) handle(ctx context.Context, conn net.Conn) {
 		answer(a, conn, h, a.identify)
 	case wire.ServicePrepare:
 		answer(a, conn, h, a.prepare)
-	case wire.ServiceRestored:
-		answer(a, conn, h, func(struct{}) error { return a.restored() })
 	case wire.ServiceSync:
 		serve(a, conn, h, func(conn net.Conn, _ struct{}) error {
 			if err := a.sync(); err != nil {
@@ -221,8 +219,11 @@ func (a *Agent) identify(r wire.IdentityRequest) error {
 		return err
 	}
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	a.epoch = r.Epoch
+	a.mu.Unlock()
+	if r.Restored {
+		return a.restored()
+	}
 	return nil
 }
 

@@ -25,6 +25,10 @@ type Boot struct {
 // PrepareBoot makes the ELF kernel and the initramfs in the folder dir, or finds
 // them there. Both are named by the digests of what they are made from.
 func PrepareBoot(ctx context.Context, dir string, k Kernel) (Boot, error) {
+	from := stamp(k)
+	if b, ok := recall(dir, from); ok {
+		return b, nil
+	}
 	bin, err := agent.Binary()
 	if err != nil {
 		return Boot{}, err
@@ -42,7 +46,9 @@ func PrepareBoot(ctx context.Context, dir string, k Kernel) (Boot, error) {
 	if err != nil {
 		return Boot{}, err
 	}
-	return Boot{Kernel: kernel, Initramfs: initramfs}, nil
+	b := Boot{Kernel: kernel, Initramfs: initramfs}
+	memorise(dir, from, b)
+	return b, nil
 }
 
 func prepareVmlinux(dir string, k Kernel) (string, error) {

@@ -51,9 +51,6 @@ func arguments(spec vm.Spec, accel string, c clock, fd fds) []string {
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
 		"-global", "virtio-mmio.force-legacy=false",
-		"-kernel", fdPath(fd.kernel),
-		"-initrd", fdPath(fd.initramfs),
-		"-append", kernelParameters(spec, accel, c),
 		"-chardev", "stdio,id=console,signal=off,mux=off", "-serial", "chardev:console",
 		"-chardev", fmt.Sprintf("socket,id=monitor,fd=%d", fd.monitor), "-mon", "chardev=monitor,mode=control",
 		"-object", "rng-builtin,id=entropy", "-device", "virtio-rng-device,rng=entropy",
@@ -68,7 +65,10 @@ func arguments(spec vm.Spec, accel string, c clock, fd fds) []string {
 			memoryID, spec.MemoryMiB, fdPath(fd.memory), onOff(!spec.Memory.Shared)))
 	}
 	if spec.State != "" {
+		// The kernel lies in the saved memory.
 		args = append(args, "-incoming", "defer")
+	} else {
+		args = append(args, "-kernel", fdPath(fd.kernel), "-initrd", fdPath(fd.initramfs), "-append", kernelParameters(spec, accel, c))
 	}
 	for i, d := range append(append([]vm.Drive{}, spec.Layers...), spec.Disks...) {
 		readOnly := i < len(spec.Layers)

@@ -87,11 +87,13 @@ func start(ctx context.Context, binary, accel string, c clock, spec vm.Spec) (_ 
 		}
 		return give(f), nil
 	}
-	if fd.kernel, err = open(spec.Kernel, os.O_RDONLY); err != nil {
-		return nil, fmt.Errorf("open the guest kernel: %w", err)
-	}
-	if fd.initramfs, err = open(spec.Initramfs, os.O_RDONLY); err != nil {
-		return nil, fmt.Errorf("open the initramfs: %w", err)
+	if spec.State == "" {
+		if fd.kernel, err = open(spec.Kernel, os.O_RDONLY); err != nil {
+			return nil, fmt.Errorf("open the guest kernel: %w", err)
+		}
+		if fd.initramfs, err = open(spec.Initramfs, os.O_RDONLY); err != nil {
+			return nil, fmt.Errorf("open the initramfs: %w", err)
+		}
 	}
 	if spec.Memory.Path != "" {
 		flags := os.O_RDWR

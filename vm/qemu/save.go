@@ -1,6 +1,7 @@
 package qemu
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,9 @@ import (
 // saveTime bounds how long a guest stands still in the worst case: a state has
 // some hundred kilobytes.
 const saveTime = 30 * time.Second
+
+// maxState bounds a state: the largest seen has 400 KB.
+const maxState = 64 << 20
 
 // Save implements [vm.Saver].
 func (in *instance) Save(ctx context.Context, r vm.SaveRequest) (pause time.Duration, err error) {
@@ -95,17 +99,28 @@ func (in *instance) writeState(ctx context.Context, w io.Writer) error {
 		_, _ = in.monitor.command(ctx, "closefd", map[string]any{"fdname": name})
 		return err
 	}
-	// QEMU closes its end when it has done everything that belongs to a migration;
-	// before that it refuses to go on.
-	if _, err := io.Copy(w, read); err != nil {
-		cancelled, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTime)
+	// It is read whole, whatever becomes of w: QEMU must come to an end. It closes
+	// its end when it has done everything that belongs to a migration; before that
+	// it refuses to go on.
+	var state bytes.Buffer
+	n, err := io.Copy(&state, io.LimitReader(read, maxState+1))
+	if err == nil && n > maxState {
+		err = fmt.Errorf("the machine's state has more than %d bytes", maxState)
+	}
+	if err != nil {
+		read.Close() // QEMU cannot write any more, and gives up
+		ended, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTime)
 		defer cancel()
-		_, _ = in.monitor.command(cancelled, "migrate_cancel", nil)
-		go func() { _, _ = io.Copy(io.Discard, read) }() // ends when read is closed
-		_ = in.awaitMigration(cancelled)
+		_ = in.awaitMigration(ended)
+		return err
+	}
+	if err := in.awaitMigration(ctx); err != nil {
+		return err
+	}
+	if _, err := w.Write(state.Bytes()); err != nil {
 		return fmt.Errorf("write the machine's state: %w", err)
 	}
-	return in.awaitMigration(ctx)
+	return nil
 }
 
 // load takes up a saved state from an inherited file and lets the guest go on.

@@ -47,6 +47,8 @@ type way struct {
 	disk snapshot.Files
 	// saved is what the machine continues from, except on boot.
 	saved snapshot.Files
+	// services is how the services of what is continued stood.
+	services []nixspace.ServiceStatus
 	// template says that a template is to be made on the way.
 	template bool
 }
@@ -213,13 +215,13 @@ func (b *builder) fellBack(how string, why error) {
 // attempt tries one way. When it fails, what is on the stacks leaves everything as
 // it was before, but for what a machine that ran has done to its disk.
 func (b *builder) attempt(ctx context.Context, w way, undo, failed *cleanup) (context.Context, error) {
-	b.update(func(s *nixspace.MachineStatus) { s.Start = w.how })
+	b.update(func(s *nixspace.MachineStatus) { s.Start, s.Services = w.how, nil })
 	if w.how == fromBoot {
 		b.phase("boot")
 	} else {
 		b.phase("restore")
 	}
-	spec, err := b.files(ctx, w, failed)
+	spec, err := b.files(ctx, &w, failed)
 	if err != nil {
 		return nil, err
 	}
@@ -266,7 +268,7 @@ func (b *builder) attempt(ctx context.Context, w way, undo, failed *cleanup) (co
 
 // files makes the session's own files ready for a way, and returns the machine
 // that uses them.
-func (b *builder) files(ctx context.Context, w way, failed *cleanup) (vm.Spec, error) {
+func (b *builder) files(ctx context.Context, w *way, failed *cleanup) (vm.Spec, error) {
 	m := b.spec.Machine
 	own := b.store.Session(m.SessionID)
 	spec := b.vmSpec(b.prepared)
@@ -288,20 +290,24 @@ func (b *builder) files(ctx context.Context, w way, failed *cleanup) (vm.Spec, e
 		if m.Throwaway {
 			spec.Memory = vm.Memory{}
 		}
-		return spec, b.disk(ctx, w, own)
+		return spec, b.disk(ctx, *w, own)
 	case fromResume:
-		if _, err := own.CheckMemory(b.prepared.compat); err != nil {
+		meta, err := own.CheckMemory(b.prepared.compat)
+		if err != nil {
 			if errors.Is(err, fs.ErrNotExist) {
 				err = errors.New("there is no memory to continue from")
 			}
 			return vm.Spec{}, err
 		}
+		w.services = meta.Services
 		spec.State, spec.Commit = own.State, own.Forget
 		return spec, nil
 	}
-	if _, err := w.saved.CheckMemory(b.prepared.compat); err != nil {
+	meta, err := w.saved.CheckMemory(b.prepared.compat)
+	if err != nil {
 		return vm.Spec{}, err
 	}
+	w.services = meta.Services
 	spec.State = w.saved.State
 	failed.add("remove the copy", func() error {
 		return errors.Join(own.Remove(), b.pool.Delete(m.SessionID))

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -54,7 +55,7 @@ func (b *builder) configure(ctx context.Context, machine vm.Instance, client *wi
 	}
 	err := b.stages(ctx,
 		stage{"mount the guest's file systems", func(ctx context.Context) error { return client.Mount(ctx, mount) }},
-		b.identity(client, first),
+		b.identity(client, first, false),
 		stage{"prepare the guest", func(ctx context.Context) error {
 			return client.Prepare(ctx, wire.PrepareRequest{Base: m.Base, Environment: m.Environment, Env: m.Env})
 		}},
@@ -76,7 +77,7 @@ func (b *builder) configure(ctx context.Context, machine vm.Instance, client *wi
 			b.background.Wait()
 			return errStopped
 		}
-		if err := b.stages(ctx, b.identity(client, m)); err != nil {
+		if err := b.stages(ctx, b.identity(client, m, false)); err != nil {
 			return err
 		}
 	}
@@ -85,25 +86,17 @@ func (b *builder) configure(ctx context.Context, machine vm.Instance, client *wi
 
 // personalise makes a machine that continues itself, and no other.
 func (b *builder) personalise(ctx context.Context, client *wire.Client, w way) error {
-	if err := b.stages(ctx, b.identity(client, b.spec.Machine)); err != nil {
+	if err := b.stages(ctx, b.identity(client, b.spec.Machine, w.how != fromTemplate)); err != nil {
 		return err
 	}
-	if w.how == fromTemplate {
-		b.store.Used(b.prepared.template)
-		return b.fill(ctx, client)
-	}
-	if err := do(ctx, configureTime, "run the workspace's after-restore hook", client.Restored); err != nil {
-		return err
-	}
-	if len(b.spec.Machine.Services) == 0 {
+	// Its services go on. That they still stand as they did is watched, and needs
+	// no waiting.
+	b.servicesChanged(w.services)
+	if w.how != fromTemplate {
 		return nil
 	}
-	// They go on; nothing is started.
-	services, err := within(ctx, configureTime, "look at the services", client.Services)
-	if err == nil {
-		b.servicesChanged(services)
-	}
-	return err
+	b.store.Used(b.prepared.template)
+	return b.fill(ctx, client)
 }
 
 // fill gives a new session its code, and starts the services that are missing.
@@ -115,7 +108,12 @@ func (b *builder) fill(ctx context.Context, client *wire.Client) error {
 			return err
 		}
 	}
-	return b.services(ctx, client, b.spec.Machine.Services)
+	for _, s := range b.spec.Machine.Services {
+		if !slices.ContainsFunc(b.status().Services, func(st nixspace.ServiceStatus) bool { return st.Name == s.Name && st.State == "ready" }) {
+			return b.services(ctx, client, b.spec.Machine.Services)
+		}
+	}
+	return nil
 }
 
 func (b *builder) services(ctx context.Context, client *wire.Client, services []nixspace.Service) error {
@@ -131,7 +129,7 @@ func (b *builder) services(ctx context.Context, client *wire.Client, services []
 // identity makes the guest a session's own. The machine id follows from the
 // session, so that it survives a restart; time, epoch and entropy are new each
 // time.
-func (b *builder) identity(client *wire.Client, m nixspace.MachineSpec) stage {
+func (b *builder) identity(client *wire.Client, m nixspace.MachineSpec, restored bool) stage {
 	return stage{"give the guest its identity", func(ctx context.Context) error {
 		random := make([]byte, 8+64)
 		if _, err := rand.Read(random); err != nil {
@@ -140,7 +138,7 @@ func (b *builder) identity(client *wire.Client, m nixspace.MachineSpec) stage {
 		return client.Identify(ctx, wire.IdentityRequest{
 			Hostname: m.Hostname, MachineID: strings.ReplaceAll(string(m.SessionID), "-", ""),
 			Epoch:    binary.LittleEndian.Uint64(random)>>11 | 1, // exact in JSON, and never 0
-			UnixNano: time.Now().UnixNano(), Entropy: random[8:],
+			UnixNano: time.Now().UnixNano(), Entropy: random[8:], Restored: restored,
 		})
 	}}
 }

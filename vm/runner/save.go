@@ -35,7 +35,7 @@ func Origin(dir string) nixspace.ID {
 // meta describes what is saved of this machine now.
 func (b *builder) meta(pause time.Duration, stateSum string) snapshot.Meta {
 	return snapshot.Meta{
-		Key: b.prepared.compat, StateSum: stateSum,
+		Key: b.prepared.compat, StateSum: stateSum, Services: b.status().Services,
 		Info: nixspace.SnapshotInfo{
 			SessionID: b.spec.Machine.SessionID, ParentID: Origin(b.dir), Memory: true,
 			Consistency: nixspace.ConsistencyMemory, Pause: pause, CreatedAt: time.Now().UTC(),

@@ -46,6 +46,8 @@ type Meta struct {
 	MemorySize int64  `json:"memory_size,omitempty"`
 	StateSize  int64  `json:"state_size,omitempty"`
 	StateSum   string `json:"state_sum,omitempty"` // SHA-256, lower-case hex
+	// Services is how the machine's services stood.
+	Services []nixspace.ServiceStatus `json:"services,omitempty"`
 	// Boot is the boot of the host in which the files were written. In a later one
 	// they count only if [Sync] was done.
 	Boot string `json:"boot"`

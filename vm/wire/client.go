@@ -109,12 +109,6 @@ func (c *Client) Prepare(ctx context.Context, r PrepareRequest) error {
 	return c.call(ctx, ServicePrepare, r, nil)
 }
 
-// Restored tells the guest that it goes on from a snapshot, after [Client.Identify]:
-// the workspace's hook runs. It fails with code "hook_failed".
-func (c *Client) Restored(ctx context.Context) error {
-	return c.call(ctx, ServiceRestored, struct{}{}, nil)
-}
-
 // Sync writes everything to the guest's disk: what a copy of the disk alone then
 // has is what programs wrote until now.
 func (c *Client) Sync(ctx context.Context) error { return c.call(ctx, ServiceSync, struct{}{}, nil) }

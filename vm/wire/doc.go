@@ -42,7 +42,6 @@ const (
 	ServiceMount    = "configure.mount"
 	ServiceIdentity = "configure.identity"
 	ServicePrepare  = "configure.prepare"
-	ServiceRestored = "configure.restored"
 	ServiceSync     = "sync"
 	ServiceExec     = "exec"
 	ServicePut      = "files.put"

@@ -31,6 +31,9 @@ type IdentityRequest struct {
 	Epoch     uint64 `json:"epoch"`      // random; the guest says it in [Pong]
 	UnixNano  int64  `json:"unix_nano"`  // the time now; 0 leaves the guest's clock
 	Entropy   []byte `json:"entropy"`    // for the kernel's random number generator; 32 bytes or more
+	// Restored says that the machine goes on from a snapshot: the workspace's hook
+	// runs at last. When it fails, the request does, with code "hook_failed".
+	Restored bool `json:"restored,omitempty"`
 }
 
 // PrepareRequest is the request of [ServicePrepare]: what programs in the guest
