@@ -101,8 +101,17 @@ func (a *App) Why(ctx context.Context, in WhyQuery) (*Reasons, error) {
 	return out, nil
 }
 
-func reasonFor(g *closure.Graph, target string, all bool, roots ...string) (Reason, error) {
+// reasonFor explains one path: from the environment, or from the base system where
+// only that needs it; with all, from both.
+func reasonFor(g *closure.Graph, target string, all bool, env, base string) (Reason, error) {
+	roots := []string{env}
+	if all {
+		roots = append(roots, base)
+	}
 	steps, err := g.Why(target, all, roots...)
+	if err == nil && len(steps) == 0 {
+		steps, err = g.Why(target, all, base)
+	}
 	if err != nil {
 		return Reason{}, err
 	}

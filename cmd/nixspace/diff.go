@@ -21,7 +21,7 @@ type diffCmd struct {
 func (*diffCmd) Help() string {
 	return "The difference goes from A to B. Without B, an environment that was branched from another one is compared " +
 		"with that one, and anything else with the version before it.\n\n" +
-		"Without a depth, all three are shown; store paths one by one only with --closure.\n\n" +
+		"Without a depth, all three are shown in brief: packages that no manifest names only where they are large, and store paths one by one only with --closure.\n\n" +
 		"Examples: nixspace diff shop pg14; nixspace diff pg14; nixspace diff shop --packages"
 }
 
@@ -38,7 +38,7 @@ func (c *diffCmd) Run(ctx context.Context, g *globals, std streams) error {
 	}
 	depths := difftext.Depths{Manifest: c.Manifest, Packages: c.Packages, Closure: c.Closure, Paths: c.Closure}
 	if !c.Manifest && !c.Packages && !c.Closure {
-		depths.Manifest, depths.Packages, depths.Closure = true, true, true
+		depths = difftext.Depths{Manifest: true, Packages: true, Closure: true, Brief: true}
 	}
 	manifestOnly := !depths.Packages && !depths.Closure
 	d, err := api.Diff(ctx, from, to, manifestOnly)

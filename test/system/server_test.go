@@ -60,9 +60,16 @@ type server struct {
 // up starts a server and waits until it says that it is ready.
 func up(t *testing.T, state string, args ...string) *server {
 	t.Helper()
+	return upBy(t, nil, state, args...)
+}
+
+// upBy is up by another program, which runs what stands after its own arguments.
+func upBy(t *testing.T, by []string, state string, args ...string) *server {
+	t.Helper()
 	s := &server{t: t, state: state, done: make(chan struct{})}
 	s.news = sync.NewCond(&s.mu)
-	s.cmd = exec.Command(binary(t), append([]string{"up", "--state", state, "--listen", "127.0.0.1:0"}, args...)...)
+	argv := slices.Concat(by, []string{binary(t), "up", "--state", state, "--listen", "127.0.0.1:0"}, args)
+	s.cmd = exec.Command(argv[0], argv[1:]...)
 	s.cmd.Env = append(os.Environ(), "NO_COLOR=1")
 	r, w, err := os.Pipe()
 	if err != nil {

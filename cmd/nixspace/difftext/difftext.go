@@ -2,6 +2,7 @@
 package difftext
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -15,6 +16,7 @@ import (
 // Depths are the parts of a difference to write.
 type Depths struct {
 	Manifest, Packages, Closure bool
+	Brief                       bool // of packages that no manifest names, only the largest
 	Paths                       bool // in the closure, every path
 }
 
@@ -32,7 +34,7 @@ func Write(w io.Writer, d *client.Diff, depths Depths, p term.Paint) error {
 	switch c := d.Closure; {
 	case c != nil:
 		if depths.Packages {
-			packages(&b, c, p)
+			packages(&b, c, depths.Brief, p)
 		}
 		if depths.Closure {
 			closure(&b, c, depths.Paths, p)
@@ -87,7 +89,28 @@ func mark(kind string, p term.Paint) cell {
 	return left("?")
 }
 
-func packages(b *strings.Builder, c *client.ClosureDiff, p term.Paint) {
+// brief is how many packages that no manifest names are shown at most, where it
+// shall be short.
+const brief = 8
+
+// shownPackages returns the packages to show, by their place in the list.
+func shownPackages(c *client.ClosureDiff, short bool) map[int]bool {
+	shown := map[int]bool{}
+	var others []int
+	for i, x := range c.Packages {
+		if shown[i] = x.Asked || !short; !shown[i] {
+			others = append(others, i)
+		}
+	}
+	growth := func(i int) int64 { return abs(c.Packages[i].ToSize - c.Packages[i].FromSize) }
+	slices.SortStableFunc(others, func(i, j int) int { return cmp.Compare(growth(j), growth(i)) })
+	for n, i := range others {
+		shown[i] = n < brief
+	}
+	return shown
+}
+
+func packages(b *strings.Builder, c *client.ClosureDiff, short bool, p term.Paint) {
 	title(b, p, "packages")
 	var counts []string
 	for _, k := range kinds {
@@ -106,9 +129,10 @@ func packages(b *strings.Builder, c *client.ClosureDiff, p term.Paint) {
 		return
 	}
 	var rows [][]cell
+	shown := shownPackages(c, short)
 	for _, k := range kinds {
-		for _, x := range c.Packages {
-			if string(x.Kind) != k.kind {
+		for i, x := range c.Packages {
+			if string(x.Kind) != k.kind || !shown[i] {
 				continue
 			}
 			name := left(x.Name)
@@ -119,7 +143,11 @@ func packages(b *strings.Builder, c *client.ClosureDiff, p term.Paint) {
 		}
 	}
 	columns(b, rows)
-	b.WriteString("  " + p.Faint(strings.Join(counts, ", ")) + "\n")
+	total := strings.Join(counts, ", ")
+	if left := len(c.Packages) - len(rows); left > 0 {
+		total += fmt.Sprintf("; %d of them not shown (--packages)", left)
+	}
+	b.WriteString("  " + p.Faint(total) + "\n")
 }
 
 func versions(x client.PackageDiff) string {
@@ -182,9 +210,7 @@ func closure(b *strings.Builder, c *client.ClosureDiff, all bool, p term.Paint) 
 // because names the paths that a cause is mostly about.
 func because(c *client.ClosureDiff, x client.DiffCause) string {
 	ps := slices.Clone(x.Paths)
-	slices.SortStableFunc(ps, func(i, j int) int {
-		return int(min(max(abs(c.Paths[j].Growth)-abs(c.Paths[i].Growth), -1), 1))
-	})
+	slices.SortStableFunc(ps, func(i, j int) int { return cmp.Compare(abs(c.Paths[j].Growth), abs(c.Paths[i].Growth)) })
 	const most = 3
 	var parts []string
 	for _, i := range ps[:min(len(ps), most)] {

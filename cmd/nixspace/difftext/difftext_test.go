@@ -3,6 +3,7 @@ package difftext
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -77,6 +78,13 @@ func TestWrite(t *testing.T) {
 	golden(t, "all.txt", func(b *bytes.Buffer) error { return Write(b, example(), all, term.Paint{}) })
 	golden(t, "paths.txt", func(b *bytes.Buffer) error {
 		return Write(b, example(), Depths{Closure: true, Paths: true}, term.Paint{})
+	})
+	golden(t, "brief.txt", func(b *bytes.Buffer) error {
+		d := example()
+		for i := range 12 {
+			d.Closure.Packages = append(d.Closure.Packages, client.PackageDiff{Kind: "added", Name: fmt.Sprintf("lib%d", i), To: []string{"1"}, ToSize: int64(1000 * (i + 1))})
+		}
+		return Write(b, d, Depths{Packages: true, Brief: true}, term.Paint{})
 	})
 	golden(t, "unbuilt.txt", func(b *bytes.Buffer) error {
 		d := example()
