@@ -43,7 +43,7 @@ func (a *App) Fork(ctx context.Context, in Fork) (*nixspace.Snapshot, []nixspace
 		return nil, nil, err
 	}
 	var forks []nixspace.Session
-	snap, err := a.takeSnapshot(ctx, origin.ID, "", true, func(ctx context.Context, actor Actor, tx Tx, snap *nixspace.Snapshot) error {
+	snap, err := a.takeSnapshot(ctx, snapshotTask{session: origin.ID, implicit: true, commit: func(ctx context.Context, actor Actor, tx Tx, snap *nixspace.Snapshot) error {
 		forks = forks[:0]
 		for range in.Count {
 			s := a.sessionFrom(actor, snap, in.Throwaway)
@@ -66,7 +66,7 @@ func (a *App) Fork(ctx context.Context, in Fork) (*nixspace.Snapshot, []nixspace
 			}
 		}
 		return nil
-	})
+	}})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -35,7 +35,7 @@ func (a *App) TakeSnapshot(ctx context.Context, in TakeSnapshot) (*nixspace.Snap
 	if err != nil {
 		return nil, err
 	}
-	return a.takeSnapshot(ctx, s.ID, in.Name, false, func(ctx context.Context, actor Actor, tx Tx, snap *nixspace.Snapshot) error {
+	return a.takeSnapshot(ctx, snapshotTask{session: s.ID, name: in.Name, commit: func(ctx context.Context, actor Actor, tx Tx, snap *nixspace.Snapshot) error {
 		env, err := oneEnvironment(ctx, tx, snap.EnvironmentID)
 		if err != nil {
 			return err
@@ -45,27 +45,35 @@ func (a *App) TakeSnapshot(ctx context.Context, in TakeSnapshot) (*nixspace.Snap
 			Message: fmt.Sprintf("took snapshot %s of session %s", snap.Ref(), snap.Session),
 			Data:    map[string]any{"snapshot": snap.ID, "size": snap.Size, "pause_ms": snap.Pause.Milliseconds()},
 		})
-	})
+	}})
 }
 
-// takeSnapshot takes one, and records that it is complete in the transaction in
-// which commit does the rest. When either fails, nothing of it is left.
+// snapshotTask is a snapshot to take, and what to do with it.
+type snapshotTask struct {
+	session  nixspace.ID
+	name     string
+	implicit bool
+	// prepare, unless it is nil, runs once the files are complete; commit runs in
+	// the transaction that says so. When either fails, nothing of it is left.
+	prepare func(context.Context, *nixspace.Snapshot) error
+	commit  func(context.Context, Actor, Tx, *nixspace.Snapshot) error
+}
+
+// takeSnapshot takes one.
 //
 // Its row comes before its files and says that they may be there in part, until
 // they are complete: whatever is cut off in between is found at the next start.
-func (a *App) takeSnapshot(ctx context.Context, session nixspace.ID, name string, implicit bool,
-	commit func(context.Context, Actor, Tx, *nixspace.Snapshot) error,
-) (_ *nixspace.Snapshot, err error) {
+func (a *App) takeSnapshot(ctx context.Context, task snapshotTask) (_ *nixspace.Snapshot, err error) {
 	keeper, ok := a.cfg.Machines.(nixspace.SnapshotKeeper)
 	if !ok {
 		return nil, unsupported("snapshot")
 	}
-	leave, err := a.gates.enter(ctx, session)
+	leave, err := a.gates.enter(ctx, task.session)
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	s, err := a.cfg.Store.Read().Sessions().ByID(ctx, session)
+	s, err := a.cfg.Store.Read().Sessions().ByID(ctx, task.session)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +83,7 @@ func (a *App) takeSnapshot(ctx context.Context, session nixspace.ID, name string
 	}
 	snap := &nixspace.Snapshot{
 		ID: nixspace.NewID(), SessionID: s.ID, SessionNumber: s.Number, EnvironmentID: s.EnvironmentID, Environment: s.Environment,
-		VersionID: s.EnvironmentVersionID, ParentID: s.SnapshotID, Name: name, Implicit: implicit, State: nixspace.SnapshotTaking,
+		VersionID: s.EnvironmentVersionID, ParentID: s.SnapshotID, Name: task.name, Implicit: task.implicit, State: nixspace.SnapshotTaking,
 		CreatedAt: a.now(),
 	}
 	err = a.write(ctx, func(actor Actor, tx Tx) error {
@@ -91,11 +99,16 @@ func (a *App) takeSnapshot(ctx context.Context, session nixspace.ID, name string
 	if err == nil {
 		snap.State, snap.Memory, snap.Consistency = nixspace.SnapshotReady, info.Memory, info.Consistency
 		snap.Size, snap.Shared, snap.Pause, snap.CompatKey = info.Size, info.Shared, info.Pause, info.CompatKey
+		if task.prepare != nil {
+			err = task.prepare(ctx, snap)
+		}
+	}
+	if err == nil {
 		err = a.write(ctx, func(actor Actor, tx Tx) error {
 			if err := tx.Snapshots().Update(ctx, snap); err != nil {
 				return err
 			}
-			return commit(ctx, actor, tx, snap)
+			return task.commit(ctx, actor, tx, snap)
 		})
 	}
 	if err != nil {

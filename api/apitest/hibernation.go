@@ -16,6 +16,11 @@ func (a *App) ResumeSession(ctx context.Context, ref string) (*nixspace.Session,
 	return a.become(ctx, "ResumeSession", ref, nixspace.SessionRunning)
 }
 
+// RecoverSession stops a session.
+func (a *App) RecoverSession(ctx context.Context, ref string, _ bool) (*nixspace.Session, error) {
+	return a.StopSession(ctx, ref)
+}
+
 func (a *App) become(ctx context.Context, call, ref string, status nixspace.SessionStatus) (*nixspace.Session, error) {
 	unlock, err := a.enter(ctx, call)
 	if err != nil {

@@ -37,3 +37,13 @@ func (a *App) RestoreSnapshot(_ context.Context, in app.RestoreSnapshot) (*nixsp
 func (a *App) Fork(context.Context, app.Fork) (*nixspace.Snapshot, []nixspace.Session, error) {
 	return nil, nil, errNoSnapshots
 }
+
+// BranchWithData fails.
+func (a *App) BranchWithData(context.Context, app.BranchWithData) (*app.DataBranch, error) {
+	return nil, errNoSnapshots
+}
+
+// MigrateData fails.
+func (a *App) MigrateData(context.Context, app.MigrateData) (*app.DataMigration, error) {
+	return nil, errNoSnapshots
+}

@@ -94,6 +94,7 @@ type Sessions interface {
 type Hibernation interface {
 	HibernateSession(ctx context.Context, ref string) (*nixspace.Session, error)
 	ResumeSession(ctx context.Context, ref string) (*nixspace.Session, error)
+	RecoverSession(ctx context.Context, ref string, force bool) (*nixspace.Session, error)
 }
 
 // Snapshots are the use cases of snapshots and forks.
@@ -104,6 +105,8 @@ type Snapshots interface {
 	RemoveSnapshot(ctx context.Context, ref string) (*nixspace.Snapshot, error)
 	RestoreSnapshot(ctx context.Context, in app.RestoreSnapshot) (*nixspace.Session, error)
 	Fork(ctx context.Context, in app.Fork) (*nixspace.Snapshot, []nixspace.Session, error)
+	BranchWithData(ctx context.Context, in app.BranchWithData) (*app.DataBranch, error)
+	MigrateData(ctx context.Context, in app.MigrateData) (*app.DataMigration, error)
 }
 
 // Catalog is the search for packages.

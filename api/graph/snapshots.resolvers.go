@@ -43,6 +43,18 @@ func (r *mutationResolver) Fork(ctx context.Context, input app.Fork) (*model.For
 	return &model.ForkPayload{Snapshot: snap, Sessions: forks}, nil
 }
 
+func (r *mutationResolver) BranchWithData(ctx context.Context, input app.Branch, session string) (*app.DataBranch, error) {
+	return r.app.BranchWithData(ctx, app.BranchWithData{Branch: input, Session: session})
+}
+
+func (r *mutationResolver) MigrateData(ctx context.Context, input app.MigrateData) (*app.DataMigration, error) {
+	return r.app.MigrateData(ctx, input)
+}
+
+func (r *mutationResolver) RecoverSession(ctx context.Context, ref string, force bool) (*nixspace.Session, error) {
+	return r.app.RecoverSession(ctx, ref, force)
+}
+
 func (r *queryResolver) Snapshot(ctx context.Context, ref string) (*nixspace.Snapshot, error) {
 	return r.app.Snapshot(ctx, ref)
 }

@@ -11,13 +11,15 @@ import (
 )
 
 type branchCmd struct {
-	From    string   `arg:"" help:"The environment or version to start from."`
-	Name    string   `arg:"" help:"The new environment's name."`
-	Set     []string `sep:"none" placeholder:"KEY=VALUE" help:"Change a package's version, or any key of the manifest."`
-	Add     []string `sep:"none" placeholder:"PACKAGE[@VERSION]" help:"Add a package."`
-	Remove  []string `sep:"none" placeholder:"PACKAGE" help:"Remove a package, or any key of the manifest."`
-	Message string   `short:"m" help:"Say why."`
-	Detach  bool     `short:"d" help:"Do not wait for the build."`
+	From     string   `arg:"" help:"The environment or version to start from."`
+	Name     string   `arg:"" help:"The new environment's name."`
+	Set      []string `sep:"none" placeholder:"KEY=VALUE" help:"Change a package's version, or any key of the manifest."`
+	Add      []string `sep:"none" placeholder:"PACKAGE[@VERSION]" help:"Add a package."`
+	Remove   []string `sep:"none" placeholder:"PACKAGE" help:"Remove a package, or any key of the manifest."`
+	Message  string   `short:"m" help:"Say why."`
+	WithData bool     `help:"Start the branch's first session on a copy of the disk of a session of its origin, with the database on it: of the newest that has one."`
+	DataFrom string   `placeholder:"SESSION" help:"The same, with the disk of this session."`
+	Detach   bool     `short:"d" help:"Do not wait for the build."`
 }
 
 // Help says more than one line about the verb.
@@ -47,6 +49,9 @@ func (c *branchCmd) Run(ctx context.Context, g *globals, std streams) error {
 	defer d.Close()
 	begin := time.Now()
 	edits := slices.Concat(set, add, remove)
+	if c.WithData || c.DataFrom != "" {
+		return c.withData(ctx, g, std, api, d, edits)
+	}
 	environment, build, err := api.Branch(ctx, c.From, c.Name, edits, c.Message)
 	if err != nil {
 		return err

@@ -61,19 +61,21 @@ type commands struct {
 	Tag        tagCmd        `cmd:"" group:"history" help:"Name a version, or list such names."`
 	Untag      untagCmd      `cmd:"" group:"history" help:"Take names of versions away."`
 
-	Run       runCmd       `cmd:"" group:"sessions" help:"Run a command in a new session of each environment, side by side."`
-	Start     startCmd     `cmd:"" group:"sessions" help:"Start a session."`
-	Exec      execCmd      `cmd:"" group:"sessions" help:"Run a command in a session."`
-	Shell     shellCmd     `cmd:"" group:"sessions" help:"Open a shell in a session."`
-	Logs      logsCmd      `cmd:"" group:"sessions" help:"Print the log of a session or of one of its services."`
-	Stop      stopCmd      `cmd:"" group:"sessions" help:"Stop sessions."`
-	Hibernate hibernateCmd `cmd:"" group:"sessions" help:"Put sessions to rest, with their memory."`
-	Resume    resumeCmd    `cmd:"" group:"sessions" help:"Continue hibernated sessions."`
-	Fork      forkCmd      `cmd:"" group:"sessions" help:"Copy a session, with its memory and its disk."`
-	Snapshot  snapshotCmd  `cmd:"" group:"sessions" help:"Take a snapshot of a session."`
-	Snapshots snapshotsCmd `cmd:"" group:"sessions" help:"List and delete snapshots."`
-	Restore   restoreCmd   `cmd:"" group:"sessions" help:"Start a new session from a snapshot."`
-	Rm        rmCmd        `cmd:"" group:"sessions" help:"Delete sessions with their disks."`
+	Run         runCmd         `cmd:"" group:"sessions" help:"Run a command in a new session of each environment, side by side."`
+	Start       startCmd       `cmd:"" group:"sessions" help:"Start a session."`
+	Exec        execCmd        `cmd:"" group:"sessions" help:"Run a command in a session."`
+	Shell       shellCmd       `cmd:"" group:"sessions" help:"Open a shell in a session."`
+	Logs        logsCmd        `cmd:"" group:"sessions" help:"Print the log of a session or of one of its services."`
+	Stop        stopCmd        `cmd:"" group:"sessions" help:"Stop sessions."`
+	Hibernate   hibernateCmd   `cmd:"" group:"sessions" help:"Put sessions to rest, with their memory."`
+	Resume      resumeCmd      `cmd:"" group:"sessions" help:"Continue hibernated sessions."`
+	Fork        forkCmd        `cmd:"" group:"sessions" help:"Copy a session, with its memory and its disk."`
+	Snapshot    snapshotCmd    `cmd:"" group:"sessions" help:"Take a snapshot of a session."`
+	Snapshots   snapshotsCmd   `cmd:"" group:"sessions" help:"List and delete snapshots."`
+	Restore     restoreCmd     `cmd:"" group:"sessions" help:"Start a new session from a snapshot."`
+	MigrateData migrateDataCmd `cmd:"" group:"sessions" help:"Carry the data of one session's PostgreSQL over to another one's."`
+	Recover     recoverCmd     `cmd:"" group:"sessions" help:"End what is left of sessions that are stuck."`
+	Rm          rmCmd          `cmd:"" group:"sessions" help:"Delete sessions with their disks."`
 
 	Catalog    catalogCmd    `cmd:"" group:"other" help:"List, search, fetch and update packages."`
 	Completion completionCmd `cmd:"" group:"other" help:"Print a script that completes this command line in a shell."`

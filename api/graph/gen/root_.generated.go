@@ -56,6 +56,15 @@ type ComplexityRoot struct {
 		Version     func(childComplexity int) int
 	}
 
+	BranchWithDataPayload struct {
+		Build       func(childComplexity int) int
+		Consistency func(childComplexity int) int
+		Environment func(childComplexity int) int
+		Session     func(childComplexity int) int
+		Source      func(childComplexity int) int
+		Version     func(childComplexity int) int
+	}
+
 	Build struct {
 		CreatedAt  func(childComplexity int) int
 		Error      func(childComplexity int) int
@@ -110,6 +119,15 @@ type ComplexityRoot struct {
 		Build       func(childComplexity int) int
 		Environment func(childComplexity int) int
 		Project     func(childComplexity int) int
+	}
+
+	DataMigration struct {
+		Bytes     func(childComplexity int) int
+		Databases func(childComplexity int) int
+		From      func(childComplexity int) int
+		Rows      func(childComplexity int) int
+		Tables    func(childComplexity int) int
+		To        func(childComplexity int) int
 	}
 
 	Diff struct {
@@ -271,6 +289,7 @@ type ComplexityRoot struct {
 
 	Mutation struct {
 		Branch              func(childComplexity int, input app.Branch) int
+		BranchWithData      func(childComplexity int, input app.Branch, session string) int
 		Build               func(childComplexity int, version string) int
 		CancelBuild         func(childComplexity int, id nixspace.ID) int
 		Change              func(childComplexity int, input app.Change) int
@@ -282,7 +301,9 @@ type ComplexityRoot struct {
 		Fork                func(childComplexity int, input app.Fork) int
 		HibernateSession    func(childComplexity int, ref string) int
 		Merge               func(childComplexity int, input app.Merge) int
+		MigrateData         func(childComplexity int, input app.MigrateData) int
 		ProtectEnvironment  func(childComplexity int, ref string, protected bool) int
+		RecoverSession      func(childComplexity int, ref string, force bool) int
 		RemoveSession       func(childComplexity int, ref string) int
 		RemoveSnapshot      func(childComplexity int, ref string) int
 		RenameEnvironment   func(childComplexity int, ref string, name string) int
@@ -605,6 +626,43 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.BranchPayload.Version(childComplexity), true
 
+	case "BranchWithDataPayload.build":
+		if e.ComplexityRoot.BranchWithDataPayload.Build == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BranchWithDataPayload.Build(childComplexity), true
+	case "BranchWithDataPayload.consistency":
+		if e.ComplexityRoot.BranchWithDataPayload.Consistency == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BranchWithDataPayload.Consistency(childComplexity), true
+	case "BranchWithDataPayload.environment":
+		if e.ComplexityRoot.BranchWithDataPayload.Environment == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BranchWithDataPayload.Environment(childComplexity), true
+	case "BranchWithDataPayload.session":
+		if e.ComplexityRoot.BranchWithDataPayload.Session == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BranchWithDataPayload.Session(childComplexity), true
+	case "BranchWithDataPayload.source":
+		if e.ComplexityRoot.BranchWithDataPayload.Source == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BranchWithDataPayload.Source(childComplexity), true
+	case "BranchWithDataPayload.version":
+		if e.ComplexityRoot.BranchWithDataPayload.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BranchWithDataPayload.Version(childComplexity), true
+
 	case "Build.createdAt":
 		if e.ComplexityRoot.Build.CreatedAt == nil {
 			break
@@ -809,6 +867,43 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.CreateProjectPayload.Project(childComplexity), true
+
+	case "DataMigration.bytes":
+		if e.ComplexityRoot.DataMigration.Bytes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataMigration.Bytes(childComplexity), true
+	case "DataMigration.databases":
+		if e.ComplexityRoot.DataMigration.Databases == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataMigration.Databases(childComplexity), true
+	case "DataMigration.from":
+		if e.ComplexityRoot.DataMigration.From == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataMigration.From(childComplexity), true
+	case "DataMigration.rows":
+		if e.ComplexityRoot.DataMigration.Rows == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataMigration.Rows(childComplexity), true
+	case "DataMigration.tables":
+		if e.ComplexityRoot.DataMigration.Tables == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataMigration.Tables(childComplexity), true
+	case "DataMigration.to":
+		if e.ComplexityRoot.DataMigration.To == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataMigration.To(childComplexity), true
 
 	case "Diff.changes":
 		if e.ComplexityRoot.Diff.Changes == nil {
@@ -1501,6 +1596,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.Branch(childComplexity, args["input"].(app.Branch)), true
+	case "Mutation.branchWithData":
+		if e.ComplexityRoot.Mutation.BranchWithData == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_branchWithData_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.BranchWithData(childComplexity, args["input"].(app.Branch), args["session"].(string)), true
 	case "Mutation.build":
 		if e.ComplexityRoot.Mutation.Build == nil {
 			break
@@ -1622,6 +1728,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.Merge(childComplexity, args["input"].(app.Merge)), true
+	case "Mutation.migrateData":
+		if e.ComplexityRoot.Mutation.MigrateData == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_migrateData_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.MigrateData(childComplexity, args["input"].(app.MigrateData)), true
 	case "Mutation.protectEnvironment":
 		if e.ComplexityRoot.Mutation.ProtectEnvironment == nil {
 			break
@@ -1633,6 +1750,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ProtectEnvironment(childComplexity, args["ref"].(string), args["protected"].(bool)), true
+	case "Mutation.recoverSession":
+		if e.ComplexityRoot.Mutation.RecoverSession == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_recoverSession_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RecoverSession(childComplexity, args["ref"].(string), args["force"].(bool)), true
 	case "Mutation.removeSession":
 		if e.ComplexityRoot.Mutation.RemoveSession == nil {
 			break
@@ -2986,6 +3114,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("EditInput", ec.unmarshalInputEditInput),
 			graphql.NewInputUnmarshaler("ForkInput", ec.unmarshalInputForkInput),
 			graphql.NewInputUnmarshaler("MergeInput", ec.unmarshalInputMergeInput),
+			graphql.NewInputUnmarshaler("MigrateDataInput", ec.unmarshalInputMigrateDataInput),
 			graphql.NewInputUnmarshaler("PickInput", ec.unmarshalInputPickInput),
 			graphql.NewInputUnmarshaler("ResolutionInput", ec.unmarshalInputResolutionInput),
 			graphql.NewInputUnmarshaler("RestoreSnapshotInput", ec.unmarshalInputRestoreSnapshotInput),
@@ -3945,6 +4074,12 @@ type Server {
   restoreSnapshot(input: RestoreSnapshotInput!): Session!
   "Copies a session with its memory and disk into new ones and returns at once, with those creating."
   fork(input: ForkInput!): ForkPayload!
+  "Makes an environment from another one's version, and starts its first session on a copy of a session's disk."
+  branchWithData(input: BranchInput!, session: String! = ""): BranchWithDataPayload!
+  "Dumps the databases of one session and reads them into another one, which may have a later major version."
+  migrateData(input: MigrateDataInput!): DataMigration!
+  "Ends whatever is left of a session's machine and leaves it to be started again from its disk. What is well is left alone unless force is true."
+  recoverSession(ref: String!, force: Boolean! = false): Session!
 }
 
 extend type Query {
@@ -4015,6 +4150,33 @@ input ForkInput {
   throwaway: Boolean! = false
 }
 
+type BranchWithDataPayload {
+  environment: Environment!
+  version: Version!
+  build: Build
+  "The branch's first session, which starts once the branch is built."
+  session: Session!
+  "The session whose disk it has a copy of."
+  source: Session!
+  "What the copy is: clean, or crash (as after a power failure)."
+  consistency: String!
+}
+
+input MigrateDataInput {
+  from: String!
+  to: String!
+}
+
+type DataMigration {
+  from: Session!
+  to: Session!
+  databases: [String!]!
+  tables: Int!
+  rows: Int64!
+  "Of SQL."
+  bytes: Int64!
+}
+
 type ForkPayload {
   snapshot: Snapshot!
   sessions: [Session!]!
@@ -4067,6 +4229,24 @@ func (ec *executionContext) childFields_BranchPayload(ctx context.Context, field
 		return ec.fieldContext_BranchPayload_build(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type BranchPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_BranchWithDataPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "environment":
+		return ec.fieldContext_BranchWithDataPayload_environment(ctx, field)
+	case "version":
+		return ec.fieldContext_BranchWithDataPayload_version(ctx, field)
+	case "build":
+		return ec.fieldContext_BranchWithDataPayload_build(ctx, field)
+	case "session":
+		return ec.fieldContext_BranchWithDataPayload_session(ctx, field)
+	case "source":
+		return ec.fieldContext_BranchWithDataPayload_source(ctx, field)
+	case "consistency":
+		return ec.fieldContext_BranchWithDataPayload_consistency(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type BranchWithDataPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_Build(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -4179,6 +4359,24 @@ func (ec *executionContext) childFields_CreateProjectPayload(ctx context.Context
 		return ec.fieldContext_CreateProjectPayload_build(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type CreateProjectPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_DataMigration(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "from":
+		return ec.fieldContext_DataMigration_from(ctx, field)
+	case "to":
+		return ec.fieldContext_DataMigration_to(ctx, field)
+	case "databases":
+		return ec.fieldContext_DataMigration_databases(ctx, field)
+	case "tables":
+		return ec.fieldContext_DataMigration_tables(ctx, field)
+	case "rows":
+		return ec.fieldContext_DataMigration_rows(ctx, field)
+	case "bytes":
+		return ec.fieldContext_DataMigration_bytes(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DataMigration", field.Name)
 }
 
 func (ec *executionContext) childFields_Diff(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

@@ -100,3 +100,48 @@ func (c *Client) Fork(ctx context.Context, session string, count int, throwaway 
 		map[string]any{"in": map[string]any{"session": session, "count": count, "throwaway": throwaway}}, &out)
 	return out.R.Snapshot, out.R.Sessions, err
 }
+
+// RecoverSession ends whatever is left of a session's machine.
+func (c *Client) RecoverSession(ctx context.Context, ref string, force bool) (*Session, error) {
+	var out struct{ R *Session }
+	err := c.query(ctx, `mutation($ref:String!,$f:Boolean!){r:recoverSession(ref:$ref,force:$f){`+sessionFields+`}}`,
+		map[string]any{"ref": ref, "f": force}, &out)
+	return out.R, err
+}
+
+// DataBranch is a branch with its first session.
+type DataBranch struct {
+	Environment *Environment `json:"environment"`
+	Build       *Build       `json:"build"`
+	Session     *Session     `json:"session"`
+	Source      *Identified  `json:"source"`
+	Consistency string       `json:"consistency"` // of the copy: "clean" or "crash"
+}
+
+// BranchWithData makes an environment from another one, and starts its first
+// session on a copy of the disk of session, or of the newest that has one.
+func (c *Client) BranchWithData(ctx context.Context, from, name string, edits []Edit, message, session string) (*DataBranch, error) {
+	var out struct{ R *DataBranch }
+	err := c.query(ctx, `mutation($in:BranchInput!,$s:String!){r:branchWithData(input:$in,session:$s){environment{`+environmentFields+` head{`+headFields+`}} build{`+buildFields+`} session{`+sessionFields+`} source{id ref} consistency}}`,
+		map[string]any{"in": map[string]any{"from": from, "name": name, "edits": orEmpty(edits), "message": message}, "s": session}, &out)
+	return out.R, err
+}
+
+// DataMigration is what was carried over from one session's PostgreSQL to
+// another one's.
+type DataMigration struct {
+	From      Identified `json:"from"`
+	To        Identified `json:"to"`
+	Databases []string   `json:"databases"`
+	Tables    int        `json:"tables"`
+	Rows      int64      `json:"rows"`
+	Bytes     int64      `json:"bytes"`
+}
+
+// MigrateData carries the data of one session's PostgreSQL over to another one's.
+func (c *Client) MigrateData(ctx context.Context, from, to string) (*DataMigration, error) {
+	var out struct{ R *DataMigration }
+	err := c.query(ctx, `mutation($in:MigrateDataInput!){r:migrateData(input:$in){from{id ref} to{id ref} databases tables rows bytes}}`,
+		map[string]any{"in": map[string]any{"from": from, "to": to}}, &out)
+	return out.R, err
+}
