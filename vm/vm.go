@@ -90,9 +90,9 @@ type Memory struct {
 
 // Saver is an [Instance] that can be saved, if its memory is a file of its own.
 type Saver interface {
-	// Save stops the guest, writes the state of its processors and devices to w,
-	// and calls still while nothing in the guest moves and its disks are written
-	// through. Then the guest goes on, or the machine ends if r.End and everything
+	// Save stops the guest, writes its disks through, writes the state of its
+	// processors and devices, and calls what r names, while nothing in the guest
+	// moves. Then the guest goes on, or the machine ends if r.End and everything
 	// succeeded. It returns how long the guest stood still. When it fails, the
 	// guest goes on; it ends where even that is impossible. It fails with code
 	// "memory_shared" where the memory is not the machine's own.
@@ -101,9 +101,11 @@ type Saver interface {
 
 // SaveRequest says how to save a machine.
 type SaveRequest struct {
-	State io.Writer                   // receives the state of processors and devices
-	Still func(context.Context) error // see [Saver]; it may be nil
-	End   bool                        // the machine ends once it is saved
+	State io.Writer // receives the state of processors and devices
+	// Copy is called while the state is written, to copy memory and disks; Still
+	// when everything is written. Either may be nil.
+	Copy, Still func(context.Context) error
+	End         bool // the machine ends once it is saved
 }
 
 // Instance is one running machine. Its methods are safe for concurrent use.

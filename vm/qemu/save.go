@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/nixspace/nixspace"
@@ -42,7 +43,12 @@ func (in *instance) Save(ctx context.Context, r vm.SaveRequest) (pause time.Dura
 	if _, err := in.monitor.command(ctx, "stop", nil); err != nil {
 		return 0, errors.Join(err, in.goOn()) // it may have stopped although nobody waited for the answer
 	}
-	err = in.writeState(ctx, r.State)
+	g, together := errgroup.WithContext(ctx)
+	g.Go(func() error { return in.writeState(together, r.State) })
+	if r.Copy != nil {
+		g.Go(func() error { return r.Copy(together) })
+	}
+	err = g.Wait()
 	if err == nil && r.Still != nil {
 		err = r.Still(ctx)
 	}

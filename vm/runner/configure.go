@@ -171,7 +171,7 @@ func (b *builder) takeTemplate(ctx context.Context, machine vm.Instance) error {
 		}
 	}
 	var state bytes.Buffer
-	pause, err := saver.Save(ctx, vm.SaveRequest{State: &state, Still: func(ctx context.Context) error {
+	pause, err := saver.Save(ctx, vm.SaveRequest{State: &state, Copy: func(ctx context.Context) error {
 		return b.store.Copy(ctx, own, draft.Files, true)
 	}})
 	if err != nil {

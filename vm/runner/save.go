@@ -141,7 +141,7 @@ func (r *runner) snapshot(ctx context.Context, id nixspace.ID) (nixspace.Snapsho
 		return none, err
 	}
 	var state bytes.Buffer
-	pause, err := saver.Save(ctx, vm.SaveRequest{State: &state, Still: func(ctx context.Context) error {
+	pause, err := saver.Save(ctx, vm.SaveRequest{State: &state, Copy: func(ctx context.Context) error {
 		return b.store.Copy(ctx, own, draft.Files, true)
 	}})
 	if err != nil {

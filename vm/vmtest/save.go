@@ -127,7 +127,7 @@ func testSave(ctx context.Context, t *testing.T, d vm.Driver, k *Kit) {
 		}
 		defer conn.Close()
 		var state bytes.Buffer
-		pause, err := saver.Save(ctx, vm.SaveRequest{State: &state, Still: func(context.Context) error {
+		pause, err := saver.Save(ctx, vm.SaveRequest{State: &state, Copy: func(context.Context) error {
 			return firstError(copyFile(spec.Memory.Path, fork.spec.Memory.Path), copyFile(spec.Disks[0].Path, fork.spec.Disks[0].Path))
 		}})
 		if err != nil || pause <= 0 || state.Len() == 0 || state.Len() > 8<<20 {
@@ -146,6 +146,9 @@ func testSave(ctx context.Context, t *testing.T, d vm.Driver, k *Kit) {
 		_, err := saver.Save(ctx, vm.SaveRequest{State: io.Discard, End: true, Still: func(context.Context) error { return refused }})
 		if err == nil || !strings.Contains(err.Error(), "refused") {
 			t.Errorf("got %v", err)
+		}
+		if _, err := saver.Save(ctx, vm.SaveRequest{State: io.Discard, End: true, Copy: func(context.Context) error { return refused }}); err == nil {
+			t.Error("a machine that could not be copied is saved")
 		}
 		if _, err := saver.Save(ctx, vm.SaveRequest{State: failingWriter{}, End: true}); err == nil {
 			t.Error("a state that could not be written is saved")

@@ -66,6 +66,16 @@ func main() {
 		fmt.Println(time.Now().UnixNano())
 	case "sleep": // SECONDS
 		time.Sleep(time.Duration(number(args[0])) * time.Second)
+	case "append": // SCRIPT: a hook in .nixspace; it notes each run beside it, and fails when told to
+		dir := filepath.Dir(filepath.Dir(args[0]))
+		if _, err := os.Stat(filepath.Join(dir, "fail")); err == nil {
+			fail(fmt.Errorf("told to fail"))
+		}
+		f, err := os.OpenFile(filepath.Join(dir, "appended"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+		fail(err)
+		_, err = fmt.Fprintln(f, "run")
+		fail(err)
+		fail(f.Close())
 	case "exit": // CODE
 		os.Exit(number(args[0]))
 	case "ids":
