@@ -19,7 +19,7 @@ run: setup build ## Set up, build and start NixSpace; on an empty state this run
 	bin/nixspace up $(RUNFLAGS)
 
 .PHONY: test
-test: setup build ## Set up and run every test, those with real VMs and real Nix included
+test: setup-test build ## Set up and run every test, those with real VMs and real Nix included
 	scripts/test $(TESTFLAGS)
 
 .PHONY: check
@@ -63,3 +63,8 @@ generate: ## Write generated code and documents again
 .PHONY: setup
 setup: ## Install what is missing on this machine, or say what that is
 	@scripts/setup
+
+# What tests need comes on top.
+.PHONY: setup-test
+setup-test:
+	@scripts/setup test

@@ -1,5 +1,9 @@
 import { short } from "./format";
 
+/** The colour that stands for a hash where there is no room for its picture. */
+export const glyphColour = (hash: string): string =>
+  `hsl(${Math.round((Number.parseInt(hash.slice(0, 2) || "0", 16) / 255) * 360)} 62% var(--glyph-light))`;
+
 /**
  * A small picture of a hash: equal content looks equal, so that a branch without a
  * change is seen to be its parent.

@@ -47,6 +47,7 @@ export function VirtualList<T>(props: {
       ref={box}
       class="virtual"
       aria-label={props.label}
+      data-rows={props.items.length}
       style={{ height: `${props.items.length * props.height}px`, "--row": `${props.height}px` }}
     >
       <For each={rows()}>

@@ -30,7 +30,7 @@ const CompareDoc = gql<CompareQuery, CompareQueryVariables>(/* GraphQL */ `
   }
 `);
 
-const OthersDoc = gql<OthersQuery, OthersQueryVariables>(/* GraphQL */ `
+export const OthersDoc = gql<OthersQuery, OthersQueryVariables>(/* GraphQL */ `
   query Others($project: String!) {
     environments(project: $project, first: 500) { nodes { id ref name } }
   }

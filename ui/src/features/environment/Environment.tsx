@@ -7,10 +7,14 @@ import { useShortcuts } from "../../app/keys";
 import { Button } from "../../components/Button";
 import { Cli } from "../../components/Cli";
 import { Glyph } from "../../components/Hash";
+import { Icon } from "../../components/Icon";
+import { Menu, type MenuItem } from "../../components/Menu";
 import { Page } from "../../components/Page";
 import { Bones, Problem } from "../../components/States";
 import { toast, toastError } from "../../components/Toasts";
 import { Compare } from "../diff/Compare";
+import { Merge } from "../merge/Merge";
+import { DeleteDoc, ProtectDoc } from "../merge/queries";
 import { BranchDialog } from "./BranchDialog";
 import { Files } from "./Files";
 import { History } from "./History";
@@ -49,6 +53,30 @@ export default function Environment() {
     }
   };
   const branch = (edits: EditInput[] = [], from = ref()) => setBranching({ from, edits });
+  const protect = async () => {
+    try {
+      await request(ProtectDoc, { ref: ref(), protected: !env()?.protected });
+      await data.refetch();
+    } catch (e) {
+      toastError(e);
+    }
+  };
+  const remove = async () => {
+    if (!confirm(`Delete ${ref()}? nixspace undelete brings it back.`)) return;
+    try {
+      await request(DeleteDoc, { ref: ref() });
+      toast(`Deleted ${ref()}`, "green", `nixspace undelete ${ref()} brings it back.`);
+      navigate(`/p/${params.project}`);
+    } catch (e) {
+      toastError(e);
+    }
+  };
+  const menu = (): MenuItem[] => [
+    { icon: "merge", text: "Merge into it", run: () => navigate(path("merge")) },
+    { icon: "undo", text: "Roll it back", run: () => navigate(path("history")) },
+    { icon: "shield", text: env()?.protected ? "End its protection" : "Protect it", run: () => void protect() },
+    { icon: "trash", text: "Delete it", run: () => void remove(), danger: true },
+  ];
   useShortcuts([
     { keys: "b", text: "Branch this environment", run: () => branch() },
     { keys: "s", text: "Start a session", run: () => void start() },
@@ -63,6 +91,11 @@ export default function Environment() {
         <>
           <Show when={env()}>{(e) => <Glyph hash={e().hash} size={22} />}</Show>
           {params.env}
+          <Show when={env()?.protected}>
+            <span class="badge blue" title="Only merges change it">
+              <Icon name="shield" size={12} /> protected
+            </span>
+          </Show>
         </>
       }
       sub={
@@ -78,6 +111,7 @@ export default function Environment() {
           <Button look="primary" icon="play" disabled={starting() || !env()} onClick={start}>
             {starting() ? "Starting…" : "Start"}
           </Button>
+          <Menu label="More actions" items={menu()} />
         </>
       }
     >
@@ -90,6 +124,7 @@ export default function Environment() {
           History <span class="faint tiny num">{env()?.head.seq}</span>
         </A>
         <A href={path("compare")}>Compare</A>
+        <A href={path("merge")}>Merge</A>
         <A href={path("files")}>Files</A>
       </nav>
       <Ready env={env()} failed={data.error() !== undefined}>
@@ -101,6 +136,9 @@ export default function Environment() {
             </Match>
             <Match when={params.view === "compare"}>
               <Compare env={e()} />
+            </Match>
+            <Match when={params.view === "merge"}>
+              <Merge env={e()} />
             </Match>
             <Match when={params.view === "files"}>
               <Files environment={ref()} />

@@ -1,5 +1,5 @@
 import { A } from "@solidjs/router";
-import { For, Show } from "solid-js";
+import { createSignal, For, Show } from "solid-js";
 import { live } from "../../api/live";
 import { Button } from "../../components/Button";
 import { ChangeList } from "../../components/ChangeList";
@@ -9,6 +9,7 @@ import { Card } from "../../components/Page";
 import { Loaded } from "../../components/States";
 import { BuildBadge } from "../../components/Status";
 import { Time } from "../../components/Time";
+import { RollbackDialog } from "../merge/RollbackDialog";
 import { type Env, HistoryDoc } from "./queries";
 
 /** The versions of an environment, newest first, with what each changed. */
@@ -18,8 +19,19 @@ export function History(props: { env: Env; onBranchFrom: (hash: string) => void 
     () => ({ ref: props.env.ref }),
     (e) => e.environmentId === props.env.id,
   );
+  const [back, setBack] = createSignal<string>();
   return (
     <Card>
+      <Show when={back()}>
+        {(to) => (
+          <RollbackDialog
+            environment={props.env.ref}
+            head={props.env.head.hash}
+            to={to()}
+            onClose={() => setBack(undefined)}
+          />
+        )}
+      </Show>
       <Loaded of={history} lines={5}>
         {(data) => (
           <ol class="list">
@@ -57,6 +69,11 @@ export function History(props: { env: Env; onBranchFrom: (hash: string) => void 
                       >
                         Compare
                       </A>
+                    </Show>
+                    <Show when={v.hash !== props.env.head.hash}>
+                      <Button small look="plain" icon="undo" onClick={() => setBack(short(v.hash))}>
+                        Roll back
+                      </Button>
                     </Show>
                     <Button small look="plain" icon="branch" onClick={() => props.onBranchFrom(short(v.hash))}>
                       Branch from here

@@ -20,7 +20,7 @@ export const EnvironmentDoc = gql<EnvironmentQuery, EnvironmentQueryVariables>(
   /* GraphQL */ `
   query Environment($ref: String!) {
     environment(ref: $ref) {
-      id ref name projectSlug hash createdAt updatedAt
+      id ref name projectSlug hash createdAt updatedAt protected
       parent { id ref name hash }
       head {
         id hash seq message author createdAt canonical

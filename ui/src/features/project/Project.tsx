@@ -10,6 +10,7 @@ import { Icon } from "../../components/Icon";
 import { Card, Page } from "../../components/Page";
 import { Empty, Problem } from "../../components/States";
 import { Time } from "../../components/Time";
+import { Graph } from "../graph/Graph";
 import { BranchList } from "./BranchList";
 import { useEnvironments } from "./environments";
 import { tree } from "./tree";
@@ -63,38 +64,44 @@ export default function Project() {
         <A href={`/p/${params.project}`} end>
           Branches
         </A>
+        <A href={`/p/${params.project}/graph`}>Lineage</A>
       </nav>
-      <Card>
-        <header>
-          <label class="filter">
-            <Icon name="search" size={14} />
-            <span class="unseen">Filter</span>
-            <input
-              class="input"
-              type="search"
-              placeholder="Filter by name or package"
-              value={filter()}
-              onInput={(e) => setFilter(e.currentTarget.value)}
-            />
-          </label>
-          <span class="faint tiny num">
-            <Show when={filter()} fallback={<Show when={environments.loading()}>loading…</Show>}>
-              {count(rows().filter((r) => r.matches).length, "match", "matches")}
-            </Show>
-          </span>
-        </header>
-        <Show
-          when={rows().length || environments.loading()}
-          fallback={
-            <Empty icon="search" title="No environment is called like that">
-              <p class="muted">The filter looks at names, and at packages with their versions.</p>
-            </Empty>
-          }
-        >
-          <BranchList rows={rows()} />
-        </Show>
-      </Card>
-      <Cli args={["list", params.project]} />
+      <Show
+        when={params.view !== "graph"}
+        fallback={<Graph project={params.project} order={tree(environments.list()).map((r) => r.item.ref)} />}
+      >
+        <Card>
+          <header>
+            <label class="filter">
+              <Icon name="search" size={14} />
+              <span class="unseen">Filter</span>
+              <input
+                class="input"
+                type="search"
+                placeholder="Filter by name or package"
+                value={filter()}
+                onInput={(e) => setFilter(e.currentTarget.value)}
+              />
+            </label>
+            <span class="faint tiny num">
+              <Show when={filter()} fallback={<Show when={environments.loading()}>loading…</Show>}>
+                {count(rows().filter((r) => r.matches).length, "match", "matches")}
+              </Show>
+            </span>
+          </header>
+          <Show
+            when={rows().length || environments.loading()}
+            fallback={
+              <Empty icon="search" title="No environment is called like that">
+                <p class="muted">The filter looks at names, and at packages with their versions.</p>
+              </Empty>
+            }
+          >
+            <BranchList rows={rows()} />
+          </Show>
+        </Card>
+        <Cli args={["list", params.project]} />
+      </Show>
     </Page>
   );
 }
