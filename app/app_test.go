@@ -3,6 +3,7 @@ package app_test
 import (
 	"context"
 	"log/slog"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(childURL) != "" {
+		os.Exit(mergeInChild())
+	}
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("os/exec.(*Cmd).Wait"))
 }
 
@@ -63,6 +67,11 @@ func newHost(t testing.TB) *host {
 		t.Fatal(err)
 	}
 	t.Cleanup(d.Close)
+	return newHostOver(ctx, t, d)
+}
+
+func newHostOver(ctx context.Context, t testing.TB, d *postgres.DB) *host {
+	t.Helper()
 	w, err := workspace.Open(t.TempDir(), nixspace.CodeLimits{})
 	if err != nil {
 		t.Fatal(err)

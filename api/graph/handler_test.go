@@ -45,7 +45,7 @@ func (s *syncBuffer) String() string {
 }
 
 // server serves a to one user.
-func server(t *testing.T, a graph.App) (url string, log *syncBuffer) {
+func server(t testing.TB, a graph.App) (url string, log *syncBuffer) {
 	t.Helper()
 	log = &syncBuffer{}
 	h := graph.New(graph.Config{App: a, Log: slog.New(slog.NewTextHandler(log, nil)), Version: "test"})
@@ -56,7 +56,7 @@ func server(t *testing.T, a graph.App) (url string, log *syncBuffer) {
 	return srv.URL, log
 }
 
-func post(t *testing.T, url, query string, vars map[string]any) []byte {
+func post(t testing.TB, url, query string, vars map[string]any) []byte {
 	t.Helper()
 	body, _ := json.Marshal(map[string]any{"query": query, "variables": vars})
 	res, err := http.Post(url, "application/json", bytes.NewReader(body))

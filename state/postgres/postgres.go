@@ -41,6 +41,11 @@ func Open(ctx context.Context, url string, log *slog.Logger) (*DB, error) {
 	if !strings.Contains(url, "pool_max_conns") {
 		cfg.MaxConns = defaultMaxConns
 	}
+	return OpenConfig(ctx, cfg, log)
+}
+
+// OpenConfig is [Open] for those who set more than a connection string can.
+func OpenConfig(ctx context.Context, cfg *pgxpool.Config, log *slog.Logger) (*DB, error) {
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open the database pool: %w", err)
