@@ -80,7 +80,7 @@ func before(ctx context.Context, tx Tx, env *nixspace.Environment, v *nixspace.V
 		if err != nil {
 			return nil, "", err
 		}
-		if len(parents) == 1 {
+		if len(parents) == 1 && parents[0].DeletedAt.IsZero() {
 			from, err := oneVersion(ctx, tx, parents[0].Head)
 			return from, parents[0].Ref(), err
 		}

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -140,6 +141,54 @@ func TestMoveToAnotherServer(t *testing.T) {
 	}
 	if _, _, _, err := n.Branch(n.ctx, app.Branch{From: "mine/shop", Name: "next", Edits: set("postgresql", "14")}); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestMoveOfMerges moves a history in which lines part and meet.
+func TestMoveOfMerges(t *testing.T) {
+	h := newHost(t)
+	h.create(t)
+	for _, name := range []string{"a", "b"} {
+		if _, _, _, err := h.Branch(h.ctx, app.Branch{From: "shop", Name: name, Edits: set("env."+strings.ToUpper(name), `"1"`)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := h.Change(h.ctx, app.Change{Ref: "b", Edits: set("postgresql", "14")}); err != nil {
+		t.Fatal(err)
+	}
+	for _, from := range []string{"a", "b"} {
+		m, err := h.Merge(h.ctx, app.Merge{From: from, Into: "shop", NoFastForward: true})
+		if err != nil || m.Outcome != app.MergeMerged {
+			t.Fatalf("merge %s: %+v, %v", from, m, err)
+		}
+	}
+	if _, _, err := h.Change(h.ctx, app.Change{Ref: "shop", Edits: set("env.C", `"1"`)}); err != nil {
+		t.Fatal(err)
+	}
+	o := newHost(t)
+	got, err := o.Import(o.ctx, bytes.NewReader(h.export(t, app.ExportQuery{Ref: "shop", Closure: true})), app.ImportQuery{Trust: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Versions != 7 { // the first, one of a, two of b, two merges, one more
+		t.Errorf("%d versions are new", got.Versions)
+	}
+	if diff := cmp.Diff(identities(h.history(t, "shop")), identities(o.history(t, "shop"))); diff != "" {
+		t.Errorf("history (-exported +imported):\n%s", diff)
+	}
+	// What was merged is there too, and a part of it can go home again.
+	back := o.export(t, app.ExportQuery{Ref: "shop~1", History: 2, NoCode: true})
+	in, err := h.Import(h.ctx, bytes.NewReader(back), app.ImportQuery{As: "back"})
+	if err != nil || in.Versions != 0 || in.Version.VersionHash != h.history(t, "shop")[1].VersionHash {
+		t.Errorf("back: %+v, %v", in, err)
+	}
+	// References of every kind can be compared.
+	d, err := h.Diff(h.ctx, app.DiffQuery{From: "shop~2", To: "shop@{0}"})
+	if err != nil || len(d.Changes) == 0 || d.FromRef != "shop~2" || d.Closure == nil {
+		t.Errorf("%+v, %v", d, err)
+	}
+	if d, err := h.Diff(h.ctx, app.DiffQuery{To: "shop~1", ManifestOnly: true}); err != nil || len(d.Changes) != 2 {
+		t.Errorf("what the merge brought: %+v, %v", d, err)
 	}
 }
 

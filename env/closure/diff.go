@@ -248,6 +248,22 @@ func kindOf(was, is bool, from, to []string) ChangeKind {
 	return Downgraded
 }
 
+func (c *PathChange) kind() ChangeKind {
+	switch {
+	case c.From == "":
+		return Added
+	case c.To == "":
+		return Removed
+	}
+	switch v := orderVersions(c.FromVersion, c.ToVersion); {
+	case v < 0:
+		return Upgraded
+	case v > 0:
+		return Downgraded
+	}
+	return Rebuilt
+}
+
 // pair is two paths of the same name, by index; -1 is none.
 type pair struct{ from, to int }
 
@@ -256,7 +272,13 @@ type pair struct{ from, to int }
 func pairs(from, to *compared) []pair {
 	type key struct{ pkg, output string }
 	group := func(c *compared) map[key][]int {
-		out := map[key][]int{}
+		n := 0
+		for _, in := range c.changed {
+			if in {
+				n++
+			}
+		}
+		out := make(map[key][]int, n)
 		for i, in := range c.changed {
 			if in && !c.isEnv(i) {
 				k := key{c.names[i].Package, c.names[i].Output}
@@ -264,6 +286,9 @@ func pairs(from, to *compared) []pair {
 			}
 		}
 		for _, is := range out {
+			if len(is) == 1 {
+				continue
+			}
 			slices.SortFunc(is, func(i, j int) int {
 				return cmp.Or(orderVersions(c.names[i].Version, c.names[j].Version), cmp.Compare(i, j))
 			})
@@ -271,7 +296,7 @@ func pairs(from, to *compared) []pair {
 		return out
 	}
 	old, now := group(from), group(to)
-	var out []pair
+	out := make([]pair, 0, len(old)+len(now)+1)
 	for k, is := range old {
 		js := now[k]
 		for n, i := range is {
@@ -309,18 +334,26 @@ func (c *compared) changedEnv() int {
 func (d *Diff) paths(from, to *compared) {
 	ps := pairs(from, to)
 	changes := make([]PathChange, len(ps))
+	split := map[string][]string{} // few sets of owners, of many paths
+	via := func(owners string) []string {
+		names, ok := split[owners]
+		if !ok {
+			names = splitOwners(owners)
+			split[owners] = names
+		}
+		return names
+	}
 	for n, p := range ps {
 		c := &changes[n]
-		var old, now []string
 		if i := p.from; i >= 0 {
 			c.Name, c.From, c.FromVersion, c.FromSize = from.names[i].String(), from.infos[i].Path, from.names[i].Version, from.infos[i].NarSize
-			c.Via, old = splitOwners(from.owners[i]), []string{c.FromVersion}
+			c.Via = via(from.owners[i])
 		}
 		if i := p.to; i >= 0 {
 			c.Name, c.To, c.ToVersion, c.ToSize = to.names[i].String(), to.infos[i].Path, to.names[i].Version, to.infos[i].NarSize
-			c.Via, now = splitOwners(to.owners[i]), []string{c.ToVersion}
+			c.Via = via(to.owners[i])
 		}
-		c.Kind = kindOf(p.from >= 0, p.to >= 0, old, now)
+		c.Kind = c.kind()
 	}
 	order := make([]int, len(ps))
 	for i := range order {
