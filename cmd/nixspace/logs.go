@@ -12,6 +12,7 @@ type logsCmd struct {
 	Session string `arg:"" help:"The session."`
 	Service string `arg:"" optional:"" help:"One of its services. Without it, the machine itself: its kernel and agent."`
 	Follow  bool   `short:"f" help:"Go on until interrupted."`
+	Grep    string `short:"g" placeholder:"PATTERN" help:"Only lines that match this regular expression."`
 }
 
 // Run prints a log as it is; with --json, each line as an object.
@@ -32,7 +33,18 @@ func (c *logsCmd) Run(ctx context.Context, g *globals, std streams) error {
 		defer lines.close()
 		out = lines
 	}
-	if _, err := io.Copy(out, log); err != nil {
+	var filter *grep
+	if c.Grep != "" {
+		if filter, err = newGrep(out, c.Grep); err != nil {
+			return err
+		}
+		out = filter
+	}
+	_, err = io.Copy(out, log)
+	if err == nil && filter != nil {
+		err = filter.flush()
+	}
+	if err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

@@ -66,6 +66,7 @@ type commands struct {
 	Exec        execCmd        `cmd:"" group:"sessions" help:"Run a command in a session."`
 	Shell       shellCmd       `cmd:"" group:"sessions" help:"Open a shell in a session."`
 	Logs        logsCmd        `cmd:"" group:"sessions" help:"Print the log of a session or of one of its services."`
+	Services    servicesCmd    `cmd:"" group:"sessions" help:"List the services of a session and how they stand."`
 	Stop        stopCmd        `cmd:"" group:"sessions" help:"Stop sessions."`
 	Hibernate   hibernateCmd   `cmd:"" group:"sessions" help:"Put sessions to rest, with their memory."`
 	Resume      resumeCmd      `cmd:"" group:"sessions" help:"Continue hibernated sessions."`
