@@ -3,6 +3,7 @@
 package apitest
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -288,9 +289,12 @@ func (a *App) Environments(ctx context.Context, project string) ([]nixspace.Envi
 		return nil, err
 	}
 	defer unlock()
+	if project != "" && !slices.ContainsFunc(a.projects, func(p nixspace.Project) bool { return p.Slug == project || string(p.ID) == project }) {
+		return nil, notFound("project", project)
+	}
 	var es []nixspace.Environment
 	for _, e := range a.environments {
-		if project == "" || e.Project == project {
+		if project == "" || e.Project == project || string(e.ProjectID) == project {
 			es = append(es, e)
 		}
 	}
@@ -341,6 +345,15 @@ func (a *App) versionByID(id nixspace.ID) *nixspace.Version {
 	return find(a.versions, func(v *nixspace.Version) bool { return v.ID == id })
 }
 
+// describe is the message of a change that has none.
+func describe(edits []app.Edit) string {
+	var words []string
+	for _, e := range edits {
+		words = append(words, strings.TrimSpace(fmt.Sprintf("%s %s %s", e.Op, e.Key, e.Value)))
+	}
+	return strings.Join(words, ", ")
+}
+
 // edit applies edits to the packages of a version.
 func edit(v *nixspace.Version, edits []app.Edit) (map[string]string, []nixspace.Change, error) {
 	packages := map[string]string{}
@@ -389,7 +402,10 @@ func (a *App) Branch(ctx context.Context, in app.Branch) (*nixspace.Environment,
 		return nil, nil, nil, err
 	}
 	e := a.newEnvironment(&nixspace.Project{ID: from.ProjectID, Slug: from.Project}, in.Name, from.ID)
-	v := a.version(e.ID, head, packages, changes, in.Message)
+	v := head // a branch without edits shares its parent's version
+	if len(in.Edits) > 0 {
+		v = a.version(e.ID, head, packages, changes, cmp.Or(in.Message, describe(in.Edits)))
+	}
 	a.setHead(e, v)
 	b := a.newBuild(v)
 	a.events = append(a.events, nixspace.Event{

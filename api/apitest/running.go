@@ -54,7 +54,10 @@ func (a *App) StartSession(ctx context.Context, in app.StartSession) (*nixspace.
 	if err != nil {
 		return nil, err
 	}
-	e, err := a.environment(string(v.EnvironmentID))
+	e, err := a.environment(in.Ref) // a version that branches share belongs to the first
+	if err != nil {
+		e, err = a.environment(string(v.EnvironmentID))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -187,6 +190,7 @@ func (a *App) StopSession(ctx context.Context, ref string) (*nixspace.Session, e
 		return nil, nixspace.Errorf(nixspace.KindConflict, "session_not_running", "session %s is %s", s.Ref(), s.Status)
 	}
 	s.Status, s.EndedAt = nixspace.SessionStopped, a.now()
+	s.Reason, s.ReasonCode = "stopped by "+Owner.Name, "stopped"
 	return copied(s), nil
 }
 
@@ -214,6 +218,9 @@ func (a *App) WatchEvents(ctx context.Context, after int64) (<-chan nixspace.Eve
 	unlock, err := a.enter(ctx, "WatchEvents")
 	if err != nil {
 		return nil, err
+	}
+	if after <= 0 {
+		after = int64(len(a.events)) // none of the past
 	}
 	unlock()
 	return watch(ctx, a, func(emit func(nixspace.Event) bool) {

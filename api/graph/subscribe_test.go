@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/nixspace/nixspace/api/apitest"
+	"github.com/nixspace/nixspace/app"
 )
 
 func TestMain(m *testing.M) {
@@ -113,13 +114,16 @@ func TestSubscriptionsEnd(t *testing.T) {
 	conn := dial(t, ctx, url)
 	subscribe(t, ctx, conn, "1", `subscription{sessionUpdates(ref:"shop/1"){session{status} machine{services{state}}}}`)
 	subscribe(t, ctx, conn, "2", `subscription{events{kind message data}}`)
+	if err := a.AwaitWatchers(ctx, 2); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, _, err := a.Branch(app.WithActor(ctx, apitest.Owner), app.Branch{From: "shop", Name: "told"}); err != nil {
+		t.Fatal(err)
+	}
 	for range 2 {
 		if m := next(t, ctx, conn); m.Type != "next" || !strings.Contains(string(m.Payload), "data") {
 			t.Fatalf("got %+v", m)
 		}
-	}
-	if err := a.AwaitWatchers(ctx, 2); err != nil {
-		t.Fatal(err)
 	}
 	if err := wsjson.Write(ctx, conn, message{ID: "1", Type: "complete"}); err != nil {
 		t.Fatal(err)

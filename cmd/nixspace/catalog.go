@@ -224,7 +224,9 @@ func (g *globals) withCatalog(ctx context.Context, f func(*catalog.Catalog) erro
 		return err
 	}
 	defer func() { err = errors.Join(err, engine.Close()) }()
-	cat, err := catalog.Open(ctx, catalog.Config{Dir: filepath.Join(path, "catalog"), Engine: engine, Log: log})
+	cat, err := catalog.Open(ctx, catalog.Config{
+		Dir: filepath.Join(path, "catalog"), Engine: engine, Cache: os.Getenv("NIXSPACE_DOWNLOAD_CACHE"), Log: log,
+	})
 	if err != nil {
 		return err
 	}

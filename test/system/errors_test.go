@@ -4,9 +4,7 @@ package system
 
 import (
 	"encoding/json"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -70,43 +68,4 @@ func badInput(t *testing.T, state string) {
 			}
 		})
 	}
-}
-
-// TestUpRefuses starts servers that cannot start.
-func TestUpRefuses(t *testing.T) {
-	refuse := func(t *testing.T, code string, cmd *exec.Cmd) string {
-		t.Helper()
-		out, err := cmd.CombinedOutput()
-		if err == nil {
-			t.Fatalf("it started and ended without an error:\n%s", out)
-		}
-		if !strings.Contains(string(out), "error: ") || strings.Contains(string(out), "goroutine ") {
-			t.Errorf("want one clear error (%s), got:\n%s", code, out)
-		}
-		return string(out)
-	}
-	command := func(state string, args ...string) *exec.Cmd {
-		return exec.Command(binary(t), append([]string{"up", "--no-quickstart", "--state", state}, args...)...)
-	}
-
-	t.Run("a port in use", func(t *testing.T) {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		state := stateDir(t)
-		out := refuse(t, "port_in_use", command(state, "--listen", l.Addr().String()))
-		if !strings.Contains(out, "--listen") {
-			t.Errorf("the error does not say what to do:\n%s", out)
-		}
-		nothingLeft(t, state)
-	})
-	t.Run("a state directory in use", func(t *testing.T) {
-		state := stateDir(t)
-		s := up(t, state, "--no-quickstart")
-		refuse(t, "state_locked", command(state, "--listen", "127.0.0.1:0"))
-		s.interrupt()
-		nothingLeft(t, state)
-	})
 }

@@ -66,9 +66,21 @@ func up(t *testing.T, state string, args ...string) *server {
 // upBy is up by another program, which runs what stands after its own arguments.
 func upBy(t *testing.T, by []string, state string, args ...string) *server {
 	t.Helper()
+	s := launch(t, state, slices.Concat(by, upCommand(t, state, args...))...)
+	s.waitFor("NixSpace is ready")
+	return s
+}
+
+// upCommand is the command line of a server.
+func upCommand(t *testing.T, state string, args ...string) []string {
+	return append([]string{binary(t), "up", "--state", state, "--listen", "127.0.0.1:0"}, args...)
+}
+
+// launch starts a server by its command line.
+func launch(t *testing.T, state string, argv ...string) *server {
+	t.Helper()
 	s := &server{t: t, state: state, done: make(chan struct{})}
 	s.news = sync.NewCond(&s.mu)
-	argv := slices.Concat(by, []string{binary(t), "up", "--state", state, "--listen", "127.0.0.1:0"}, args)
 	s.cmd = exec.Command(argv[0], argv[1:]...)
 	s.cmd.Env = append(os.Environ(), "NO_COLOR=1")
 	r, w, err := os.Pipe()
@@ -108,7 +120,6 @@ func upBy(t *testing.T, by []string, state string, args ...string) *server {
 			t.Logf("output of nixspace up:\n%s", s.output())
 		}
 	})
-	s.waitFor("NixSpace is ready")
 	return s
 }
 

@@ -24,7 +24,8 @@ const (
 )
 
 const (
-	defaultReadyTimeout = 3 * time.Minute
+	// An emulated processor of a loaded machine takes minutes to make a database.
+	defaultReadyTimeout = 6 * time.Minute
 	maxServices         = 64
 	maxStatusText       = 700 // so that the states of all services fit in a frame
 )

@@ -103,28 +103,45 @@ func (p *Process) Run(stdin io.Reader, stdout, stderr io.Writer) (int, error) {
 		if err != nil {
 			return 0, p.c.broken(p.ctx, err)
 		}
-		if typ != websocket.MessageBinary || len(b) == 0 {
+		if typ != websocket.MessageBinary {
 			continue // nothing that this version knows
 		}
-		payload := b[1:]
-		switch b[0] {
-		case frameStdout:
-			_, err = stdout.Write(payload)
-		case frameStderr:
-			_, err = stderr.Write(payload)
-		case frameExit:
-			if len(payload) != 4 {
-				return 0, errors.New("the server sent a broken exit code")
-			}
-			_ = p.conn.Close(websocket.StatusNormalClosure, "")
-			return int(int32(binary.BigEndian.Uint32(payload))), nil
-		case frameError:
-			return 0, readError(payload)
-		}
+		code, done, err := readFrame(b, stdout, stderr)
 		if err != nil {
-			return 0, fmt.Errorf("write output: %w", err)
+			return 0, err
+		}
+		if done {
+			_ = p.conn.Close(websocket.StatusNormalClosure, "")
+			return code, nil
 		}
 	}
+}
+
+// readFrame does what one message of the server says. It reports whether the
+// process ended, and with which code. Types that it does not know are of later
+// versions, and mean nothing to this one.
+func readFrame(b []byte, stdout, stderr io.Writer) (code int, done bool, err error) {
+	if len(b) == 0 {
+		return 0, false, nil
+	}
+	payload := b[1:]
+	switch b[0] {
+	case frameStdout:
+		_, err = stdout.Write(payload)
+	case frameStderr:
+		_, err = stderr.Write(payload)
+	case frameExit:
+		if len(payload) != 4 {
+			return 0, false, errors.New("the server sent a broken exit code")
+		}
+		return int(int32(binary.BigEndian.Uint32(payload))), true, nil
+	case frameError:
+		return 0, false, readError(payload)
+	}
+	if err != nil {
+		err = fmt.Errorf("write output: %w", err)
+	}
+	return 0, false, err
 }
 
 func (p *Process) sendStdin(r io.Reader) {

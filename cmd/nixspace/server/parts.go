@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -111,7 +112,9 @@ func (set Settings) packages(ctx context.Context, s Site) (_ app.Packages, _ Sto
 			err = errors.Join(err, e.Close())
 		}
 	}()
-	c, err := catalog.Open(ctx, catalog.Config{Dir: s.Dir.Path("catalog"), Engine: e, Mirror: set.Mirror, Log: s.Log})
+	c, err := catalog.Open(ctx, catalog.Config{
+		Dir: s.Dir.Path("catalog"), Engine: e, Mirror: set.Mirror, Cache: os.Getenv("NIXSPACE_DOWNLOAD_CACHE"), Log: s.Log,
+	})
 	if err != nil {
 		return nil, nil, err
 	}
