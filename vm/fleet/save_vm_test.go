@@ -195,7 +195,16 @@ func TestTemplate(t *testing.T) {
 		if err := l.Prewarm(h.ctx, third); err != nil {
 			t.Fatal(err)
 		}
-		h.cameUp(h.start(l, third), "template")
+		m = h.start(l, third)
+		h.cameUp(m, "template")
+		// What the other session started later is no part of it.
+		for _, port := range []int{7000, 7001} {
+			conn, err := m.Dial(h.ctx, port)
+			if err != nil {
+				t.Fatalf("port %d: %v", port, err)
+			}
+			conn.Close()
+		}
 	})
 	t.Run("a damaged one is made anew", func(t *testing.T) {
 		h := &host{t, h.kit, h.cfg, h.ctx}

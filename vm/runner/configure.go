@@ -179,12 +179,14 @@ func (b *builder) takeTemplate(ctx context.Context, machine vm.Instance) error {
 		unlock()
 		return err
 	}
+	meta := b.meta(pause, "") // with the services as they stand now
 	b.background.Go(func() {
 		defer unlock()
 		defer draft.Discard()
 		sum, err := draft.WriteState(func(w io.Writer) error { _, err := w.Write(state.Bytes()); return err })
 		if err == nil {
-			_, err = draft.Publish(b.meta(pause, sum))
+			meta.StateSum = sum
+			_, err = draft.Publish(meta)
 		}
 		if err == nil {
 			b.log.Info("template made", "key", key, "pause", pause)
