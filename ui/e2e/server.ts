@@ -10,13 +10,14 @@ const binary = process.env.NIXSPACE_BINARY ?? join(root, "bin/nixspace");
 
 /** A real server with a state directory of its own, on a free port of this machine. */
 export class Server {
-  readonly state = mkdtempSync(join(tmpdir(), "nixspace-e2e-"));
+  state = "";
   url = "";
   private child: ChildProcess | undefined;
   private output: string[] = [];
 
   /** Starts it and returns once it answers. After a stop it takes the same port again. */
   async start(): Promise<void> {
+    this.state ||= mkdtempSync(join(tmpdir(), "nixspace-e2e-"));
     const listen = this.url ? new URL(this.url).host : "127.0.0.1:0";
     const child = spawn(binary, ["up", "--state", this.state, "--no-quickstart", "--listen", listen], {
       stdio: ["ignore", "pipe", "pipe"],
@@ -63,7 +64,7 @@ export class Server {
   /** Stops it and deletes what it kept. */
   async remove(): Promise<void> {
     await this.stop();
-    rmSync(this.state, { recursive: true, force: true });
+    if (this.state) rmSync(this.state, { recursive: true, force: true });
   }
 }
 

@@ -114,7 +114,11 @@ function Drawing(props: {
                   classList={{ picked: props.picked === n.version.hash, join: n.version.parents.length > 1 }}
                   role="button"
                   tabindex="0"
-                  aria-label={`${short(n.version.hash)}: ${n.version.message}`}
+                  aria-label={[
+                    ...n.version.tags.map((t) => t.split("/").pop()),
+                    short(n.version.hash),
+                    n.version.message,
+                  ].join(", ")}
                   onClick={() => props.onPick(n.version.hash)}
                   onFocus={() => props.onPick(n.version.hash)}
                   onPointerEnter={() => props.onPick(n.version.hash)}
