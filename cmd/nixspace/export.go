@@ -56,7 +56,7 @@ func (c *exportCmd) Run(ctx context.Context, g *globals, std streams) error {
 			c.Output = filepath.Base(cmp.Or(name, "environment.nixspace"))
 		}
 	}
-	if filepath.Base(c.Output) == "-" {
+	if c.Output == "-" {
 		// What goes out is verified on its way: whoever reads it cannot be told more.
 		_, err := bundle.Read(io.TeeReader(body, std.Out), exported, bundle.Visitor{})
 		return err

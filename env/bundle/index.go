@@ -222,12 +222,11 @@ func (x *Index) checkPaths() error {
 		if err := checkPath(p); err != nil {
 			return err
 		}
-		if part := narName(p.Path); known[p.Path] || parts[part] {
+		part := narName(p.Path)
+		if parts[part] {
 			return invalid("%s is named twice", p.Path)
-		} else { //nolint:revive // part belongs to the condition
-			parts[part] = true
 		}
-		known[p.Path] = true
+		known[p.Path], parts[part] = true, true
 		for _, r := range p.References {
 			if !known[r] {
 				return invalid("%s refers to %.300q, which does not come before it", p.Path, r)
