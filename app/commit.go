@@ -179,12 +179,11 @@ func rebased(env *nixspace.Environment, base, head *nixspace.Version, text strin
 func conflictList(cs []manifest.Conflict) string {
 	var parts []string
 	for _, c := range cs[:min(len(cs), maxCandidates)] {
-		switch {
-		case c.Kind == manifest.ConflictInvalid:
-			parts = append(parts, firstLine(c.Reason))
-		default:
-			parts = append(parts, c.Path)
+		part := c.Path
+		if c.Kind == manifest.ConflictInvalid {
+			part = firstLine(c.Reason)
 		}
+		parts = append(parts, part)
 	}
 	if len(cs) > maxCandidates {
 		parts = append(parts, fmt.Sprintf("%d more", len(cs)-maxCandidates))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/nixspace/nixspace/cmd/nixspace/client"
@@ -79,10 +80,7 @@ func (p *logPrinter) print(e client.LogEntry) error {
 
 func logLines(e client.LogEntry, oneline bool) []string {
 	names := ""
-	var at []string
-	for _, name := range e.Environments {
-		at = append(at, name)
-	}
+	at := slices.Clone(e.Environments)
 	for _, name := range e.Tags {
 		at = append(at, "tag: "+name)
 	}
