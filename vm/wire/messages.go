@@ -109,7 +109,7 @@ type DialRequest struct {
 type StartRequest struct {
 	Services []nixspace.Service `json:"services"`
 	// ReadyTimeout bounds the time that each service has until it is first ready,
-	// Init and After included; 3 minutes when 0.
+	// Init and After included; 6 minutes when 0.
 	ReadyTimeout time.Duration `json:"ready_timeout,omitempty"`
 }
 
