@@ -86,8 +86,10 @@ databases = ["shop", "reports", "reports_2"]
 			g.run(argv)
 		}
 	}
-	got := g.run([]string{"psql", "-XAtq", "-h", g.dir + "/run/postgresql", "-p", port, "-U", "dev", "-d", "shop", "-c",
-		"select string_agg(datname, ' ' order by datname), (select count(*) from kept) from pg_database where not datistemplate"})
+	got := g.run([]string{
+		"psql", "-XAtq", "-h", g.dir + "/run/postgresql", "-p", port, "-U", "dev", "-d", "shop", "-c",
+		"select string_agg(datname, ' ' order by datname), (select count(*) from kept) from pg_database where not datistemplate",
+	})
 	if got != "postgres reports reports_2 shop shop_test|2\n" {
 		t.Errorf("databases and rows: %q", got)
 	}
