@@ -160,7 +160,11 @@ func (l *Local) clean(ctx context.Context, id nixspace.ID, code, reason string) 
 }
 
 // Reap implements [nixspace.Machines].
-func (l *Local) Reap(ctx context.Context, id nixspace.ID) error {
+func (l *Local) Reap(ctx context.Context, id nixspace.ID) error { return l.end(ctx, id, false) }
+
+// end ends whatever is left of a session's machine, and keeps the memory of a
+// hibernation only where keep says so.
+func (l *Local) end(ctx context.Context, id nixspace.ID, keep bool) error {
 	if !id.Valid() {
 		return fmt.Errorf("end session: %q is no session", id)
 	}
@@ -185,6 +189,9 @@ func (l *Local) Reap(ctx context.Context, id nixspace.ID) error {
 	}
 	defer lock.Unlock()
 	state, err := l.clean(ctx, id, "reaped", "it was ended by force")
+	if own := l.saved.Session(id); err == nil && !keep {
+		err = errors.Join(own.Forget(), own.Remove())
+	}
 	if state.Machine.SessionID != "" {
 		l.news.put(state.Machine)
 	}

@@ -5,6 +5,7 @@ package fleet
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -127,6 +128,21 @@ func TestHibernateAndResume(t *testing.T) {
 	m = h.start(l, spec)
 	if s := h.cameUp(m, "boot"); s.Fallback == "" {
 		t.Error("there was no memory to continue from, and nobody says so")
+	}
+	// Who gives a session up gives its memory up, and not its disk.
+	h.hibernate(m)
+	h.await(l, spec.SessionID, ended)
+	if err := l.Reap(h.ctx, spec.SessionID); err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := l.Hibernated(h.ctx, spec.SessionID); err != nil || ok {
+		t.Errorf("hibernated after it was given up: %v, %v", ok, err)
+	}
+	if _, err := os.Stat(own.Memory); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("its memory is still there: %v", err)
+	}
+	if _, err := os.Stat(own.Disk); err != nil {
+		t.Error(err)
 	}
 }
 

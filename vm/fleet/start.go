@@ -69,11 +69,12 @@ func startError(s nixspace.MachineStatus) error {
 	return nixspace.Errorf(kind, code, "the session did not start: %s", s.Reason)
 }
 
-// abort ends a start that nobody waits for any more.
+// abort ends a start that nobody waits for any more. What a session was to be
+// continued from is kept, for another try.
 func (l *Local) abort(id nixspace.ID) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	return l.Reap(ctx, id)
+	return l.end(ctx, id, true)
 }
 
 // launch starts the runner's process and returns once it serves its socket.
