@@ -92,7 +92,7 @@ func (a *App) applyEnd(ctx context.Context, m nixspace.MachineStatus) {
 	defer leave()
 	s, err := a.cfg.Store.Read().Sessions().ByID(ctx, m.SessionID)
 	if err != nil {
-		if !notFound(err) {
+		if !notFound(err) && ctx.Err() == nil {
 			a.log.Error("cannot read a session", "session", m.SessionID, "error", err)
 		}
 		return
