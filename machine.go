@@ -47,52 +47,6 @@ type MachineSpec struct {
 	Throwaway bool `json:"throwaway,omitempty"`
 }
 
-// Service is a program that the guest keeps running.
-type Service struct {
-	Name string            `json:"name"`
-	Argv []string          `json:"argv"`
-	Env  map[string]string `json:"env,omitempty"`
-	Dir  string            `json:"dir,omitempty"` // working directory; /data/<name> when empty
-	// Needs names services that must be ready before this one starts.
-	Needs []string `json:"needs,omitempty"`
-	// Early says that the service has nothing of its session's own: it needs no
-	// workspace, runs no code of the user and holds no secret. It may start before
-	// the machine has an identity, and its data and its running state may become
-	// part of a template from which other sessions start.
-	Early bool `json:"early,omitempty"`
-	// Dirs are created before the service starts, owned by the user dev.
-	Dirs []ServiceDir `json:"dirs,omitempty"`
-	// Files are written before each start, owned by the user dev, mode 0644.
-	Files map[string]string `json:"files,omitempty"`
-	// Init runs once, before the first start, and again only if it failed; it is
-	// complete when the file named by InitDone exists.
-	Init     [][]string `json:"init,omitempty"`
-	InitDone string     `json:"init_done,omitempty"`
-	// Ready is run until it succeeds; the service is then ready.
-	Ready Probe `json:"ready"`
-	// After runs once after the service became ready (to create a database, for
-	// example), and again when it is another than before on the same disk: what
-	// it does must not mind what is there already.
-	After      [][]string    `json:"after,omitempty"`
-	Ports      []int         `json:"ports,omitempty"`
-	StopSignal string        `json:"stop_signal,omitempty"` // "SIGTERM" when empty
-	StopAfter  time.Duration `json:"stop_after,omitempty"`  // then SIGKILL; 10 s when 0
-}
-
-// ServiceDir is a directory that a service needs.
-type ServiceDir struct {
-	Path string `json:"path"`
-	Mode uint32 `json:"mode"` // permission bits
-}
-
-// Probe says how to see that a service is ready: when everything that is set
-// succeeds. Sockets are tried first, they cost least.
-type Probe struct {
-	Unix string   `json:"unix,omitempty"` // this socket accepts
-	TCP  int      `json:"tcp,omitempty"`  // this port on 127.0.0.1 accepts
-	Exec []string `json:"exec,omitempty"` // it exits with 0
-}
-
 // MachineStatus is what a runner says of its machine.
 type MachineStatus struct {
 	SessionID    ID              `json:"session_id"`
@@ -121,14 +75,6 @@ type LayerImage struct {
 	Digest string `json:"digest"` // SHA-256 of the image, lower-case hex: equal layers, equal digests
 	Size   int64  `json:"size"`   // bytes
 	Path   string `json:"path"`   // on the host
-}
-
-// ServiceStatus is how one service in a guest stands.
-type ServiceStatus struct {
-	Name     string `json:"name"`
-	State    string `json:"state"` // "starting", "ready", "failed", "stopped"
-	Restarts int    `json:"restarts"`
-	Message  string `json:"message,omitempty"`
 }
 
 // Command is a program to run in a machine, as the user dev.

@@ -43,6 +43,17 @@ type CanonicalService struct {
 	Env       map[string]string `json:"env,omitempty"`
 	Databases []string          `json:"databases,omitempty"`
 	Settings  map[string]any    `json:"settings,omitempty"`
+
+	// What came later stands last, and is left out where it is not used: the hash
+	// of an environment does not change with NixSpace.
+	DependsOn    []string      `json:"depends_on,omitempty"`
+	Ports        []int         `json:"ports,omitempty"`
+	ReadyHTTP    string        `json:"ready_http,omitempty"`
+	ReadyPort    int           `json:"ready_port,omitempty"`
+	ReadyTimeout int64         `json:"ready_timeout_ms,omitempty"`
+	Restart      RestartPolicy `json:"restart,omitempty"`
+	RestartLimit int           `json:"restart_limit,omitempty"`
+	RestartDelay int64         `json:"restart_delay_ms,omitempty"`
 }
 
 // CanonicalResources are the resources of a [Canonical].
@@ -65,12 +76,23 @@ func (r *Resolved) Canonical() Canonical {
 		c.Packages[p.Attr] = CanonicalPackage{Family: p.Family, Version: p.Version, Path: p.OutPath}
 	}
 	for name, s := range m.Services {
-		c.Services[name] = CanonicalService{
-			Command: s.Command, Directory: s.Directory, Ready: s.Ready, Port: ServicePort(name, s),
-			Env: s.Env, Databases: s.Databases, Settings: s.Settings,
-		}
+		c.Services[name] = canonicalService(name, s)
 	}
 	return c
+}
+
+func canonicalService(name string, s Service) CanonicalService {
+	restart := s.Restart
+	if restart == RestartAlways {
+		restart = "" // the default
+	}
+	return CanonicalService{
+		Command: s.Command, Directory: s.Directory, Ready: s.Ready, Port: ServicePort(name, s),
+		Env: s.Env, Databases: s.Databases, Settings: s.Settings,
+		DependsOn: s.DependsOn, Ports: s.Ports, ReadyHTTP: s.ReadyHTTP, ReadyPort: s.ReadyPort,
+		ReadyTimeout: s.ReadyTimeout.Milliseconds(), Restart: restart,
+		RestartLimit: s.RestartLimit, RestartDelay: s.RestartDelay.Milliseconds(),
+	}
 }
 
 // Attrs returns the attributes of all packages, sorted.

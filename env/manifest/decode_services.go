@@ -11,7 +11,10 @@ import (
 // The keys of [services.<name>], for known services and for others.
 var (
 	knownServiceKeys = []string{"port", "settings", "databases"}
-	otherServiceKeys = []string{"command", "directory", "port", "ready", "env"}
+	otherServiceKeys = []string{
+		"command", "directory", "port", "ports", "depends-on", "ready", "ready-http", "ready-port", "ready-timeout",
+		"restart", "restart-limit", "restart-delay", "env",
+	}
 )
 
 func (d *decoder) services(at []string, v any) map[string]Service {
@@ -24,15 +27,60 @@ func (d *decoder) services(at []string, v any) map[string]Service {
 			continue
 		}
 		s := d.service(p, name, v)
-		if port := ServicePort(name, s); port != 0 {
-			if other, ok := owner[port]; ok {
-				d.at(below(p, "port"), false, "", "port %d is that of the service %s already", port, other)
-			}
-			owner[port] = name
-		}
+		d.ownPorts(p, name, s, owner)
 		out[name] = s
 	}
+	d.dependencies(at, out)
 	return out
+}
+
+// ownPorts reports ports that another service has already.
+func (d *decoder) ownPorts(p []string, name string, s Service, owner map[int]string) {
+	claim := func(key string, port int) {
+		if other, ok := owner[port]; ok && port != 0 {
+			d.at(below(p, key), false, "", "port %d is that of the service %s already", port, other)
+		}
+		owner[port] = name
+	}
+	claim("port", ServicePort(name, s))
+	for _, port := range s.Ports {
+		claim("ports", port)
+	}
+}
+
+// dependencies reports services that need one that there is not, or each other.
+func (d *decoder) dependencies(at []string, services map[string]Service) {
+	const ( // of visit
+		fresh = iota
+		open
+		done
+	)
+	state := map[string]int{}
+	var visit func(name string, way []string)
+	visit = func(name string, way []string) {
+		state[name] = open
+		way = append(way, name)
+		for _, need := range services[name].DependsOn {
+			place := below(below(at, name), "depends-on")
+			if _, ok := services[need]; !ok {
+				d.at(place, false, didYouMean(need, sorted(services)), "%s depends on %s, and there is no such service", name, quote(need))
+				continue
+			}
+			switch state[need] {
+			case fresh:
+				visit(need, way)
+			case open:
+				circle := append(slices.Clone(way[slices.Index(way, need):]), need)
+				d.at(place, false, "", "services depend on each other: %s", strings.Join(circle, " → "))
+			}
+		}
+		state[name] = done
+	}
+	for _, name := range sorted(services) {
+		if state[name] == fresh {
+			visit(name, nil)
+		}
+	}
 }
 
 func (d *decoder) service(at []string, name string, v any) Service {
@@ -67,7 +115,12 @@ func (d *decoder) service(at []string, name string, v any) Service {
 			s.Databases = d.databases(p, v)
 		case "settings":
 			s.Settings = d.settings(p, v, name, kind)
+		default:
+			d.supervision(p, k, v, &s)
 		}
+	}
+	if s.ReadyHTTP != "" && s.ReadyPort == 0 && s.Port == 0 {
+		d.at(below(at, "ready-http"), false, fmt.Sprintf("write the port that it listens on: port = 3000 in [services.%s]", name), "there is no port to ask for %s", quote(s.ReadyHTTP))
 	}
 	if !known && s.Command == "" && len(d.problems) == complained {
 		hint := "give it one, as in command = \"node server.js\""

@@ -25,6 +25,7 @@ const (
 	kindConstraint                  // text that is a version constraint
 	kindNumber                      // a whole number
 	kindList                        // a list of names: TOML, or with commas
+	kindNumbers                     // a list of whole numbers: likewise
 	kindSetting                     // a TOML value, else text
 )
 
@@ -133,11 +134,13 @@ func serviceKindOf(path []string) (valueKind, error) {
 		return kindTable, nil
 	case len(path) == 3:
 		switch path[2] {
-		case "port":
+		case "port", "ready-port", "restart-limit":
 			return kindNumber, nil
-		case "databases":
+		case "databases", "depends-on":
 			return kindList, nil
-		case "command", "directory", "ready":
+		case "ports":
+			return kindNumbers, nil
+		case "command", "directory", "ready", "ready-http", "ready-timeout", "restart", "restart-delay":
 			return kindText, nil
 		case "settings", "env":
 			return kindTable, nil
@@ -184,6 +187,15 @@ func literal(kind valueKind, key, value string) (string, error) {
 			return "", editError("%s must be a whole number, not %s", key, quote(value))
 		}
 		return trimmed, nil
+	case kindNumbers:
+		if found == unstable.Array {
+			return trimmed, nil
+		}
+		list := "[" + trimmed + "]"
+		if n, _ := scrap("v = " + list); n == nil {
+			return "", editError("%s must be a list of whole numbers, not %s", key, quote(value))
+		}
+		return list, nil
 	case kindList:
 		if found == unstable.Array {
 			return trimmed, nil

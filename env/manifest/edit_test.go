@@ -151,7 +151,7 @@ type value struct {
 // drawTarget draws a key that exists in every manifest's schema.
 func drawTarget(t *rapid.T) (key string, path []string, kind valueKind) {
 	name := func(from ...string) string { return rapid.SampledFrom(from).Draw(t, "name") }
-	switch rapid.IntRange(0, 9).Draw(t, "table") {
+	switch rapid.IntRange(0, 11).Draw(t, "table") {
 	case 0, 1, 2:
 		n := name("git", "nodejs", "postgresql_15", "go'", "a-b")
 		return dotted([]string{n}), []string{"packages", n}, kindConstraint
@@ -171,6 +171,10 @@ func drawTarget(t *rapid.T) (key string, path []string, kind valueKind) {
 		return "services.postgresql.databases", []string{"services", "postgresql", "databases"}, kindList
 	case 8:
 		return "services.web.env.X", []string{"services", "web", "env", "X"}, kindText
+	case 9:
+		return "services.web.ports", []string{"services", "web", "ports"}, kindNumbers
+	case 10:
+		return "services.web.restart-limit", []string{"services", "web", "restart-limit"}, kindNumber
 	default:
 		return "services.redis.port", []string{"services", "redis", "port"}, kindNumber
 	}
@@ -188,6 +192,8 @@ func drawValue(t *rapid.T, kind valueKind) value {
 	case kindNumber:
 		n := rapid.Int64Range(1, 64).Draw(t, "number")
 		return value{fmt.Sprint(n), n}
+	case kindNumbers:
+		return value{"81, 82", []int{81, 82}}
 	case kindList:
 		return value{"a, b", []string{"a", "b"}}
 	}

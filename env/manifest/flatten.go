@@ -11,7 +11,7 @@ import (
 // leaf is one value of a manifest at its path.
 type leaf struct {
 	path  []string
-	value any // string, int64, float64, bool or []string
+	value any // string, int64, float64, bool, []string or []int
 }
 
 // leaves returns everything that a manifest says, in the order of the canonical
@@ -59,12 +59,32 @@ func serviceLeaves(at []string, s Service) []leaf {
 			out = append(out, leaf{below(at, key), v})
 		}
 	}
+	number := func(key string, v int) {
+		if v != 0 {
+			out = append(out, leaf{below(at, key), int64(v)})
+		}
+	}
+	duration := func(key string, v Duration) {
+		if v != 0 {
+			text(key, v.String())
+		}
+	}
 	text("command", s.Command)
 	text("directory", s.Directory)
-	if s.Port != 0 {
-		out = append(out, leaf{below(at, "port"), int64(s.Port)})
+	number("port", s.Port)
+	if len(s.Ports) > 0 {
+		out = append(out, leaf{below(at, "ports"), s.Ports})
+	}
+	if len(s.DependsOn) > 0 {
+		out = append(out, leaf{below(at, "depends-on"), s.DependsOn})
 	}
 	text("ready", s.Ready)
+	text("ready-http", s.ReadyHTTP)
+	number("ready-port", s.ReadyPort)
+	duration("ready-timeout", s.ReadyTimeout)
+	text("restart", string(s.Restart))
+	number("restart-limit", s.RestartLimit)
+	duration("restart-delay", s.RestartDelay)
 	if len(s.Databases) > 0 {
 		out = append(out, leaf{below(at, "databases"), s.Databases})
 	}
@@ -112,6 +132,8 @@ func tomlValue(v any) string {
 			parts[i] = tomlString(s)
 		}
 		return "[" + strings.Join(parts, ", ") + "]"
+	case []int:
+		return "[" + numbers(v) + "]"
 	}
 	panic(fmt.Sprintf("manifest: a value of type %T", v)) // leaf names all types that there are
 }
@@ -154,6 +176,16 @@ func display(v any) string {
 		return v
 	case []string:
 		return strings.Join(v, ", ")
+	case []int:
+		return numbers(v)
 	}
 	return tomlValue(v)
+}
+
+func numbers(v []int) string {
+	parts := make([]string, len(v))
+	for i, n := range v {
+		parts[i] = strconv.Itoa(n)
+	}
+	return strings.Join(parts, ", ")
 }

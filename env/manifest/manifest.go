@@ -12,6 +12,7 @@ package manifest
 
 import (
 	"strings"
+	"time"
 )
 
 // MaxSize bounds the text of a manifest, in bytes.
@@ -40,16 +41,43 @@ type Manifest struct {
 // Service is the [services.<name>] table. PostgreSQL and Redis are known by
 // name; any other service needs a Command.
 type Service struct {
-	Command   string            // a shell command that stays in the foreground
-	Directory string            // where Command runs, relative to /workspace; empty for /workspace itself
-	Ready     string            // a shell command that succeeds once the service is ready; empty: once its port accepts
-	Port      int               // 0 where none is given
-	Env       map[string]string // further variables of this service alone
-	Databases []string          // PostgreSQL: created once, the first is PGDATABASE
+	Command   string   // a shell command that stays in the foreground
+	Directory string   // where Command runs, relative to /workspace; empty for /workspace itself
+	Ready     string   // a shell command that succeeds once the service is ready; empty: once its port accepts
+	Port      int      // 0 where none is given
+	Ports     []int    // further ports that it listens on, in order
+	DependsOn []string // services that must be ready before it starts, sorted; PostgreSQL and Redis always are
+	// ReadyPort and ReadyHTTP are probed besides: a port that accepts, and a path
+	// there (Port's, when ReadyPort is 0) that answers with a status below 400.
+	ReadyPort    int
+	ReadyHTTP    string
+	ReadyTimeout Duration          // how long it may take to get ready; 0: as long as the host allows
+	Restart      RestartPolicy     // when it is started again after it ended; empty: always
+	RestartLimit int               // how often in a row it is started again; 0: ten times
+	RestartDelay Duration          // how long it waits first, doubled each time; 0: 250ms
+	Env          map[string]string // further variables of this service alone
+	Databases    []string          // PostgreSQL: created once, the first is PGDATABASE
 	// Settings are the server's own configuration: string, bool, int64 or
 	// float64 (finite) by name.
 	Settings map[string]any
 }
+
+// RestartPolicy says when a service that ended is started again.
+type RestartPolicy string
+
+// The restart policies.
+const (
+	RestartAlways    RestartPolicy = "always"
+	RestartOnFailure RestartPolicy = "on-failure" // only after an exit code other than 0, or a signal
+	RestartNever     RestartPolicy = "never"
+)
+
+// The limits of a [Service].
+const (
+	MaxReadyTimeout Duration = Duration(10 * time.Minute)
+	MaxRestartDelay Duration = Duration(5 * time.Minute)
+	MaxRestartLimit          = 1000
+)
 
 // Resources are what a session may use. Zero means the default, see
 // [Resources.OrDefault].

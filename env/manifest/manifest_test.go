@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -67,6 +68,61 @@ func TestParse(t *testing.T) {
 	}
 	if got := parse(t, ""); got.Resources.OrDefault() != (Resources{1, 512, 4096}) || !got.Source.IsCatalog() {
 		t.Errorf("an empty manifest is %+v", got)
+	}
+}
+
+func TestParseService(t *testing.T) {
+	const text = `[services.web]
+command = "node server.js"
+directory = "./app/"
+port = 3000
+ports = [9229, 3001]
+depends-on = ["worker", "postgresql"]
+ready-http = "/health?deep=1"
+ready-port = 3001
+ready-timeout = "90s"
+restart = "on-failure"
+restart-limit = 5
+restart-delay = "1.5s"
+env.PORT = "3000"
+[services.worker]
+command = "node worker.js"
+[services.postgresql]
+`
+	want := Service{
+		Command: "node server.js", Directory: "app", Port: 3000, Ports: []int{3001, 9229},
+		DependsOn: []string{"postgresql", "worker"}, ReadyHTTP: "/health?deep=1", ReadyPort: 3001,
+		ReadyTimeout: Duration(90 * time.Second), Restart: RestartOnFailure, RestartLimit: 5,
+		RestartDelay: Duration(1500 * time.Millisecond), Env: map[string]string{"PORT": "3000"},
+	}
+	m := parse(t, text)
+	if diff := cmp.Diff(want, m.Services["web"], equal); diff != "" {
+		t.Errorf("parsed (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(m, parse(t, m.Format()), equal); diff != "" {
+		t.Errorf("written and parsed again (-want +got):\n%s", diff)
+	}
+	got := summary([]string{"services", "web"}, m.Services["web"])
+	if want := "command = node server.js; directory = app; port = 3000; ports = 3001, 9229; depends-on = postgresql, worker; " +
+		"ready-http = /health?deep=1; ready-port = 3001; ready-timeout = 1m30s; restart = on-failure; restart-limit = 5; restart-delay = 1.5s; env.PORT = 3000"; got != want {
+		t.Errorf("summary %s, want %s", got, want)
+	}
+}
+
+func TestDuration(t *testing.T) {
+	for text, want := range map[string]string{"90s": "1m30s", "120s": "2m", "3600s": "1h", "1500ms": "1.5s", "0.5s": "500ms", "1h30m": "1h30m"} {
+		d, err := ParseDuration(text)
+		if err != nil || d.String() != want {
+			t.Errorf("%s is %v (%v), want %s", text, d, err, want)
+		}
+		if again, err := ParseDuration(d.String()); err != nil || again != d {
+			t.Errorf("%v read again is %v, %v", d, again, err)
+		}
+	}
+	for _, text := range []string{"", "1", "-1s", "1 s", "1us", "s", "1d", "1.5ms", "99999999999h"} {
+		if d, err := ParseDuration(text); err == nil {
+			t.Errorf("%q is %v", text, d)
+		}
 	}
 }
 
@@ -135,6 +191,20 @@ func TestErrors(t *testing.T) {
 		"[services.web]\ncommand = \"x\"\ndirectory = \"../up\"\n",
 		"[services.Web]\ncommand = \"x\"\n",
 		"[services.web]\ncommand = \"x\"\nport = 5432\n[services.postgresql]\n",
+		"[services.web]\ncommand = \"x\"\ndepends-on = [\"wrker\"]\n[services.worker]\ncommand = \"x\"\n",
+		"[services.web]\ncommand = \"x\"\ndepends-on = [\"web\"]\n",
+		"[services.a]\ncommand = \"x\"\ndepends-on = [\"b\"]\n[services.b]\ncommand = \"x\"\ndepends-on = [\"c\"]\n[services.c]\ncommand = \"x\"\ndepends-on = [\"a\"]\n",
+		"[services.web]\ncommand = \"x\"\ndepends-on = \"db\"\nports = 3000\n",
+		"[services.web]\ncommand = \"x\"\ndepends-on = [1, \"redis\", \"redis\"]\nports = [0, \"1\", 2, 2]\n[services.redis]\n",
+		"[services.web]\ncommand = \"x\"\nport = 3000\nports = [3000]\n",
+		"[services.web]\ncommand = \"x\"\nready-http = \"/health\"\n",
+		"[services.web]\ncommand = \"x\"\nport = 3000\nready-http = \"http://localhost/health\"\n",
+		"[services.web]\ncommand = \"x\"\nport = 3000\nready-http = \"/a b\\r\\nHost: x\"\n",
+		"[services.web]\ncommand = \"x\"\nready-port = 0\nready-timeout = 30\n",
+		"[services.web]\ncommand = \"x\"\nready-timeout = \"30\"\nrestart-delay = \"1h\"\n",
+		"[services.web]\ncommand = \"x\"\nready-timeout = \"0s\"\nrestart-delay = \"1us\"\n",
+		"[services.web]\ncommand = \"x\"\nrestart = \"sometimes\"\nrestart-limit = 0\n",
+		"[services.redis]\nrestart = \"never\"\n",
 		"[services.postgresql]\ndatabases = \"shop\"\n",
 		"[services.postgresql]\ndatabases = [\"a b\", 1, \"template1\", \"x\", \"x\"]\n",
 		"[services.postgresql]\ncommand = \"x\"\n",

@@ -131,6 +131,25 @@ func TestCanonical(t *testing.T) {
 		}
 	}
 
+	// What a service can say besides is part of the hash where it is said, and of
+	// no account where it says the default.
+	const web = shop + "[services.web]\ncommand = \"x\"\nport = 80\n"
+	plain := resolve(t, web)
+	if got := resolve(t, web+"restart = \"always\"\ndepends-on = []\nports = []\n").Hash(); got != plain.Hash() {
+		t.Errorf("hash %s with defaults, want %s", got, plain.Hash())
+	}
+	seen := map[string]string{plain.Hash(): "nothing"}
+	for _, line := range []string{
+		`restart = "never"`, `restart-limit = 3`, `restart-delay = "1s"`, `ready-http = "/"`, `ready-port = 81`, `ready-timeout = "1s"`,
+		`ports = [81]`, `depends-on = ["postgresql"]`,
+	} {
+		h := resolve(t, web+line+"\n").Hash()
+		if other, ok := seen[h]; ok {
+			t.Errorf("%s has the hash of %s", line, other)
+		}
+		seen[h] = line
+	}
+
 	again, err := Restore(parse(t, shop), j)
 	if err != nil {
 		t.Fatal(err)

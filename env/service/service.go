@@ -10,6 +10,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"time"
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/env/manifest"
@@ -41,9 +42,38 @@ func Plan(m *manifest.Manifest) ([]nixspace.Service, map[string]string) {
 		for _, k := range known {
 			own[i].Needs = append(own[i].Needs, k.Name)
 		}
+		for _, name := range m.Services[own[i].Name].DependsOn {
+			if !slices.Contains(own[i].Needs, name) {
+				own[i].Needs = append(own[i].Needs, name)
+			}
+		}
 	}
 	maps.Copy(env, m.Env)
-	return append(known, own...), env
+	return append(known, ordered(own)...), env
+}
+
+// ordered puts services after those that they need: a guest stops them the other
+// way round.
+func ordered(services []nixspace.Service) []nixspace.Service {
+	out := make([]nixspace.Service, 0, len(services))
+	in := map[string]bool{}
+	var add func(s nixspace.Service)
+	add = func(s nixspace.Service) {
+		if in[s.Name] {
+			return
+		}
+		in[s.Name] = true // before what it needs: a circle, which no manifest has, ends too
+		for _, t := range services {
+			if slices.Contains(s.Needs, t.Name) {
+				add(t)
+			}
+		}
+		out = append(out, s)
+	}
+	for _, s := range services {
+		add(s)
+	}
+	return out
 }
 
 // command is a service of the project's own.
@@ -53,13 +83,29 @@ func command(name string, s manifest.Service) nixspace.Service {
 		Argv: []string{"sh", "-c", s.Command},
 		Env:  maps.Clone(s.Env),
 		Dir:  path.Join("/workspace", s.Directory),
+
+		Ready:        probe(s),
+		ReadyTimeout: time.Duration(s.ReadyTimeout),
+		Restart: nixspace.Restart{
+			When: nixspace.RestartWhen(s.Restart), Limit: s.RestartLimit, Delay: time.Duration(s.RestartDelay),
+		},
 	}
 	if s.Port != 0 {
 		out.Ports = []int{s.Port}
-		out.Ready.TCP = s.Port
 	}
-	if s.Ready != "" {
-		out.Ready = nixspace.Probe{Exec: []string{"sh", "-c", s.Ready}}
-	}
+	out.Ports = append(out.Ports, s.Ports...)
 	return out
+}
+
+// probe is how to see that a service is ready. Its port alone counts only where
+// the manifest says nothing better.
+func probe(s manifest.Service) nixspace.Probe {
+	p := nixspace.Probe{TCP: s.ReadyPort, HTTP: s.ReadyHTTP}
+	if s.Ready != "" {
+		p.Exec = []string{"sh", "-c", s.Ready}
+	}
+	if p.TCP == 0 && (p.HTTP != "" || s.Ready == "") {
+		p.TCP = s.Port
+	}
+	return p
 }

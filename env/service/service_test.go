@@ -2,6 +2,7 @@ package service
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -64,6 +65,41 @@ NODE_ENV = "test"
 	}
 	if diff := cmp.Diff(want, services[2:]); diff != "" {
 		t.Errorf("own services (-want +got):\n%s", diff)
+	}
+	services, _ = plan(t, `
+[services.api]
+command = "api"
+port = 3000
+ports = [3001]
+depends-on = ["worker", "redis"]
+ready-http = "/health"
+ready-timeout = "1m"
+restart = "on-failure"
+restart-limit = 3
+restart-delay = "2s"
+[services.other]
+command = "other"
+port = 4000
+ready = "true"
+ready-port = 4001
+[services.worker]
+command = "worker"
+[services.redis]
+`)
+	want = []nixspace.Service{
+		{Name: "worker", Argv: []string{"sh", "-c", "worker"}, Dir: "/workspace", Needs: []string{"redis"}},
+		{
+			Name: "api", Argv: []string{"sh", "-c", "api"}, Dir: "/workspace", Needs: []string{"redis", "worker"},
+			Ready: nixspace.Probe{TCP: 3000, HTTP: "/health"}, Ports: []int{3000, 3001}, ReadyTimeout: time.Minute,
+			Restart: nixspace.Restart{When: nixspace.RestartOnFailure, Limit: 3, Delay: 2 * time.Second},
+		},
+		{
+			Name: "other", Argv: []string{"sh", "-c", "other"}, Dir: "/workspace", Needs: []string{"redis"},
+			Ready: nixspace.Probe{TCP: 4001, Exec: []string{"sh", "-c", "true"}}, Ports: []int{4000},
+		},
+	}
+	if diff := cmp.Diff(want, services[1:]); diff != "" {
+		t.Errorf("supervised services (-want +got):\n%s", diff)
 	}
 	services, env = plan(t, "")
 	if len(services) != 0 || len(env) != 0 {

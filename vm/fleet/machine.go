@@ -38,7 +38,10 @@ type machine struct {
 	client *runner.Client
 }
 
-var _ nixspace.Machine = (*machine)(nil)
+var (
+	_ nixspace.Machine           = (*machine)(nil)
+	_ nixspace.ServiceController = (*machine)(nil)
+)
 
 func (m *machine) agent() *wire.Client { return wire.NewClient(m.client.Open) }
 
@@ -77,6 +80,11 @@ func (m *machine) Logs(ctx context.Context, service string, follow bool) (io.Rea
 		return nil, err
 	}
 	return f, nil
+}
+
+// ControlService implements [nixspace.ServiceController].
+func (m *machine) ControlService(ctx context.Context, name string, action nixspace.ServiceAction) (nixspace.ServiceStatus, error) {
+	return m.agent().ControlService(ctx, wire.ControlRequest{Name: name, Action: action})
 }
 
 // Stop asks the runner to end the session, and ends it by force when ctx ends

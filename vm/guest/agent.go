@@ -147,6 +147,8 @@ func (a *Agent) handle(ctx context.Context, conn net.Conn) {
 		serve(a, conn, h, func(conn net.Conn, r wire.LogsRequest) error { return a.logs(ctx, conn, r) })
 	case wire.ServiceStart:
 		serve(a, conn, h, func(conn net.Conn, r wire.StartRequest) error { return a.startServices(ctx, conn, r) })
+	case wire.ServiceControl:
+		serve(a, conn, h, func(conn net.Conn, r wire.ControlRequest) error { return a.controlService(ctx, conn, r) })
 	case wire.ServiceWatch:
 		a.failed(conn, h, a.watchServices(ctx, conn))
 	case wire.ServiceShutdown:

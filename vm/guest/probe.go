@@ -1,10 +1,14 @@
 package guest
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,7 +29,11 @@ func (sv *service) probe(ctx context.Context) error {
 			return err
 		}
 	}
-	if ready.TCP > 0 {
+	if ready.HTTP != "" {
+		if err := probeHTTP(ctx, ready.TCP, ready.HTTP); err != nil {
+			return err
+		}
+	} else if ready.TCP > 0 {
 		if err := connect(ctx, "tcp", net.JoinHostPort("127.0.0.1", itoa(ready.TCP))); err != nil {
 			return err
 		}
@@ -44,6 +52,38 @@ func connect(ctx context.Context, network, address string) error {
 	}
 	return c.Close()
 }
+
+// probeHTTP asks for a page. What comes after the first line of the answer is of
+// no account, so this needs no more of HTTP than that.
+func probeHTTP(ctx context.Context, port int, path string) error {
+	address := net.JoinHostPort("127.0.0.1", itoa(port))
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close() }()
+	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })()
+	request := "GET " + path + " HTTP/1.1\r\nHost: localhost:" + itoa(port) + "\r\nUser-Agent: nixspace-probe\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+	if _, err := io.WriteString(c, request); err != nil {
+		return err
+	}
+	line, err := bufio.NewReaderSize(io.LimitReader(c, maxStatusLine), maxStatusLine).ReadString('\n')
+	if err != nil {
+		return fmt.Errorf("GET %s on port %d: %w", path, port, err)
+	}
+	fields := strings.Fields(line)
+	if len(fields) < 2 || !strings.HasPrefix(fields[0], "HTTP/1.") {
+		return fmt.Errorf("GET %s on port %d: the answer is no HTTP", path, port)
+	}
+	if code, err := strconv.Atoi(fields[1]); err != nil || code < 200 || code >= 400 {
+		return fmt.Errorf("GET %s on port %d: %s", path, port, strings.TrimSpace(strings.Join(fields[1:], " ")))
+	}
+	return nil
+}
+
+// maxStatusLine bounds the first line of an answer.
+const maxStatusLine = 1 << 10
 
 // probeExec runs a command. What it says is no part of the service's log: it would
 // fill it with the same line.

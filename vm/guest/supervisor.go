@@ -2,9 +2,7 @@ package guest
 
 import (
 	"context"
-	"fmt"
 	"net"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -17,17 +15,18 @@ import (
 
 // The states of a service, as [nixspace.ServiceStatus] has them.
 const (
-	stateStarting = "starting"
-	stateReady    = "ready"
-	stateFailed   = "failed"
-	stateStopped  = "stopped"
+	stateStarting = nixspace.ServiceStarting
+	stateReady    = nixspace.ServiceReady
+	stateDone     = nixspace.ServiceDone
+	stateFailed   = nixspace.ServiceFailed
+	stateStopped  = nixspace.ServiceStopped
 )
 
 const (
 	// An emulated processor of a loaded machine takes minutes to make a database.
 	defaultReadyTimeout = 6 * time.Minute
 	maxServices         = 64
-	maxStatusText       = 700 // so that the states of all services fit in a frame
+	maxStatusText       = 800 // as JSON, so that the states of all services fit in a frame
 )
 
 // supervisor keeps services running.
@@ -77,7 +76,7 @@ func (s *supervisor) start(r wire.StartRequest) error {
 	var fresh []*service
 	for _, spec := range r.Services {
 		if old := s.find(spec.Name); old == nil {
-			fresh = append(fresh, newService(s, spec, timeout))
+			fresh = append(fresh, newService(s, spec, new(sync.Mutex), timeout))
 		} else if !reflect.DeepEqual(old.spec, spec) {
 			return nixspace.Errorf(nixspace.KindConflict, "service_exists", "service %s runs already, with other settings", spec.Name).
 				WithHint("stop the machine and start it again")
@@ -98,42 +97,6 @@ func (s *supervisor) specs() []nixspace.Service {
 		list[i] = sv.spec
 	}
 	return list
-}
-
-// checkNeeds refuses services that would wait for ever: for one that there is
-// not, or for each other.
-func checkNeeds(known, fresh []nixspace.Service) error {
-	needs := map[string][]string{}
-	for _, spec := range append(known, fresh...) {
-		needs[spec.Name] = spec.Needs
-	}
-	done := map[string]bool{}
-	var visit func(name string, path []string) error
-	visit = func(name string, path []string) error {
-		if i := slices.Index(path, name); i >= 0 {
-			return nixspace.Errorf(nixspace.KindInvalid, "service_invalid", "services need each other: %s",
-				strings.Join(append(path[i:], name), " needs "))
-		}
-		if done[name] {
-			return nil
-		}
-		for _, n := range needs[name] {
-			if _, ok := needs[n]; !ok {
-				return nixspace.Errorf(nixspace.KindInvalid, "service_invalid", "service %s needs %q, and there is no such service", name, n)
-			}
-			if err := visit(n, append(path, name)); err != nil {
-				return err
-			}
-		}
-		done[name] = true
-		return nil
-	}
-	for _, spec := range fresh {
-		if err := visit(spec.Name, nil); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (s *supervisor) find(name string) *service {
@@ -169,52 +132,12 @@ func (s *supervisor) statuses() ([]nixspace.ServiceStatus, <-chan struct{}) {
 func (s *supervisor) stop(ctx context.Context) {
 	s.mu.Lock()
 	s.stopped = true
-	services := s.services
+	services := slices.Clone(s.services)
 	s.mu.Unlock()
 	for i := len(services) - 1; i >= 0; i-- {
 		services[i].stop(ctx)
 	}
 	s.running.Wait()
-}
-
-// checkService refuses what could not be run, and what would leave the paths
-// that a service may use.
-func checkService(spec *nixspace.Service) error {
-	invalid := func(format string, args ...any) error {
-		return nixspace.Errorf(nixspace.KindInvalid, "service_invalid", "service %s: %s", spec.Name, fmt.Sprintf(format, args...))
-	}
-	if err := nixspace.CheckName("a service", spec.Name); err != nil {
-		return err
-	}
-	commands := append([][]string{spec.Argv}, spec.Init...)
-	commands = append(commands, spec.After...)
-	if len(spec.Ready.Exec) > 0 {
-		commands = append(commands, spec.Ready.Exec)
-	}
-	for _, argv := range commands {
-		if err := checkArgv(argv); err != nil {
-			return invalid("%v", err)
-		}
-	}
-	if err := checkEnv(spec.Env); err != nil {
-		return invalid("%v", err)
-	}
-	paths := []string{spec.Dir, spec.InitDone, spec.Ready.Unix}
-	for _, d := range spec.Dirs {
-		paths = append(paths, d.Path)
-	}
-	for p := range spec.Files {
-		paths = append(paths, p)
-	}
-	for _, p := range paths {
-		if p != "" && (!filepath.IsAbs(p) || strings.Contains(p, "\x00")) {
-			return invalid("%q is not an absolute path", p)
-		}
-	}
-	if spec.StopSignal != "" && signalNumber(spec.StopSignal) == 0 {
-		return invalid("there is no signal %q", spec.StopSignal)
-	}
-	return nil
 }
 
 // startServices starts services and reports until all of them are ready or have
@@ -263,7 +186,7 @@ func settled(statuses []nixspace.ServiceStatus, wanted []nixspace.Service) (bool
 			case stateStarting:
 				starting = true
 			case stateFailed, stateStopped:
-				broken = append(broken, st.Name+": "+st.Message)
+				broken = append(broken, st.Name+": "+orElse(st.Message, st.State))
 			}
 		}
 	}
@@ -275,6 +198,13 @@ func settled(statuses []nixspace.ServiceStatus, wanted []nixspace.Service) (bool
 	}
 	return false, nixspace.Errorf(nixspace.KindUnavailable, "service_failed", "service %s", strings.Join(broken, "; service ")).
 		WithHint("see the whole log with nixspace logs")
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
 }
 
 // watchServices reports the states of all services until the stream ends.

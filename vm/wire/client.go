@@ -151,6 +151,30 @@ func (c *Client) StartServices(ctx context.Context, r StartRequest, progress fun
 	return follow(ctx, conn, progress)
 }
 
+// ControlService starts, stops or restarts one service and returns how it then
+// stands. It fails with code "service_not_found" where the guest has no such
+// service, "service_failed" when it does not get ready, and "service_unsupported"
+// where the agent cannot do that. When ctx ends first, the service goes on.
+func (c *Client) ControlService(ctx context.Context, r ControlRequest) (nixspace.ServiceStatus, error) {
+	last := nixspace.ServiceStatus{Name: r.Name}
+	conn, err := c.start(ctx, ServiceControl, r, nil)
+	if err != nil {
+		if nixspace.ErrorCode(err) == "service_unknown" {
+			err = nixspace.Errorf(nixspace.KindUnavailable, "service_unsupported", "the machine was started by an older NixSpace, which cannot control single services").
+				WithHint("stop the session and start it again")
+		}
+		return last, err
+	}
+	err = follow(ctx, conn, func(list []nixspace.ServiceStatus) {
+		for _, s := range list {
+			if s.Name == r.Name {
+				last = s
+			}
+		}
+	})
+	return last, err
+}
+
 // WatchServices reports the states of all services, first as they stand and then
 // at each change, until ctx ends, whose error it then returns.
 func (c *Client) WatchServices(ctx context.Context, report func([]nixspace.ServiceStatus)) error {

@@ -50,6 +50,7 @@ const (
 	ServiceDial     = "dial"
 	ServiceStart    = "services.start"
 	ServiceWatch    = "services.watch"
+	ServiceControl  = "services.control"
 	ServiceLogs     = "logs"
 	ServiceTime     = "time"
 	ServiceShutdown = "shutdown"

@@ -113,6 +113,14 @@ type StartRequest struct {
 	ReadyTimeout time.Duration `json:"ready_timeout,omitempty"`
 }
 
+// ControlRequest is the request of [ServiceControl]: to start, stop or restart one
+// service. The states of all services follow, and a result once it is ready, done
+// or stopped.
+type ControlRequest struct {
+	Name   string                 `json:"name"`
+	Action nixspace.ServiceAction `json:"action"`
+}
+
 // LogsRequest is the request of [ServiceLogs].
 type LogsRequest struct {
 	Service string `json:"service"` // empty for the agent's own log

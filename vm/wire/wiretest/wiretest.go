@@ -49,6 +49,8 @@ func Run(t *testing.T, start func(t *testing.T) Guest) {
 		{"Dial", testDial},
 		{"Services", testServices},
 		{"Crashes", testCrashes},
+		{"Policies", testPolicies},
+		{"Control", testControl},
 		{"Logs", testLogs},
 		{"Shutdown", testShutdown},
 	} {
