@@ -68,6 +68,12 @@ const (
 	SessionFailed     SessionStatus = "failed"
 )
 
+// LiveStatuses returns the states in which a session has a machine, or the memory
+// of one.
+func LiveStatuses() []SessionStatus {
+	return []SessionStatus{SessionCreating, SessionRunning, SessionHibernated, SessionStopping}
+}
+
 // Transient reports whether a session must leave this state by itself.
 func (s SessionStatus) Transient() bool { return s == SessionCreating || s == SessionStopping }
 

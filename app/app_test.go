@@ -13,6 +13,7 @@ import (
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/app"
 	"github.com/nixspace/nixspace/app/apptest"
+	"github.com/nixspace/nixspace/app/environments"
 	"github.com/nixspace/nixspace/state/postgres"
 	"github.com/nixspace/nixspace/state/postgres/postgrestest"
 	"github.com/nixspace/nixspace/state/workspace"
@@ -56,7 +57,7 @@ type host struct {
 	stop           func() // ends App.Run and waits for it; call it to play a shutdown
 }
 
-var ada = app.Actor{ID: "aaaaaaaa-0000-4000-8000-000000000001", Name: "ada"}
+var ada = nixspace.Actor{ID: "aaaaaaaa-0000-4000-8000-000000000001", Name: "ada"}
 
 func newHost(t testing.TB) *host {
 	t.Helper()
@@ -77,7 +78,7 @@ func newHostOver(ctx context.Context, t testing.TB, d *postgres.DB) *host {
 		t.Fatal(err)
 	}
 	h := &host{
-		ctx: app.WithActor(ctx, ada), db: d, workspaces: w,
+		ctx: nixspace.WithActor(ctx, ada), db: d, workspaces: w,
 		packages: apptest.NewPackages(), machines: apptest.NewMachines(), jobs: &apptest.Jobs{},
 	}
 	h.start(t)
@@ -118,7 +119,7 @@ func (w testWriter) Write(p []byte) (int, error) {
 // create makes the project shop.
 func (h *host) create(t testing.TB) *nixspace.Environment {
 	t.Helper()
-	_, env, _, err := h.CreateProject(h.ctx, app.CreateProject{Slug: "shop", Source: "examples/shop", Manifest: shop})
+	_, env, _, err := h.CreateProject(h.ctx, environments.CreateProject{Slug: "shop", Source: "examples/shop", Manifest: shop})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,6 +187,6 @@ func wantCode(t testing.TB, err error, kind nixspace.Kind, code string) {
 	}
 }
 
-func set(key, value string) []app.Edit {
-	return []app.Edit{{Op: nixspace.ChangeSet, Key: key, Value: value}}
+func set(key, value string) []environments.Edit {
+	return []environments.Edit{{Op: nixspace.ChangeSet, Key: key, Value: value}}
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/environments"
 )
 
 // BenchmarkBranch branches a definition where there are many branches already.
@@ -40,7 +40,7 @@ func BenchmarkBranch(b *testing.B) {
 				times := make([]time.Duration, 0, b.N)
 				b.ResetTimer()
 				for i := range b.N {
-					in := app.Branch{From: "shop/shop", Name: fmt.Sprintf("new-%d", i)}
+					in := environments.Branch{From: "shop/shop", Name: fmt.Sprintf("new-%d", i)}
 					if changed {
 						in.Edits = set("postgresql", []string{"13", "14", "16"}[i%3])
 					}

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/environments"
 )
 
 // branchAbsent makes a branch that needs a package which is not in the store.
@@ -16,7 +16,7 @@ func branchAbsent(t testing.TB, h *host) (*nixspace.Version, *nixspace.Build) {
 	t.Helper()
 	h.create(t)
 	h.packages.SetPresent(false, "postgresql_13")
-	_, v, b, err := h.Branch(h.ctx, app.Branch{From: "shop", Name: "pg13", Edits: set("postgresql", "13")})
+	_, v, b, err := h.Branch(h.ctx, environments.Branch{From: "shop", Name: "pg13", Edits: set("postgresql", "13")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,14 +4,15 @@ import (
 	"testing"
 
 	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/environments"
+	"github.com/nixspace/nixspace/app/sessions"
 )
 
 func TestBranchWithData(t *testing.T) {
 	h := newHost(t)
 	h.create(t)
-	branch := func(name, session string, edits ...app.Edit) (*app.DataBranch, error) {
-		return h.BranchWithData(h.ctx, app.BranchWithData{Branch: app.Branch{From: "shop", Name: name, Edits: edits}, Session: session})
+	branch := func(name, session string, edits ...environments.Edit) (*sessions.DataBranch, error) {
+		return h.BranchWithData(h.ctx, sessions.BranchWithData{Branch: environments.Branch{From: "shop", Name: name, Edits: edits}, Session: session})
 	}
 	_, err := branch("early", "")
 	wantCode(t, err, nixspace.KindNotFound, "data_none")
@@ -69,7 +70,7 @@ func TestRecover(t *testing.T) {
 	recovered(true, nixspace.SessionStopped)
 	recovered(false, nixspace.SessionStopped)
 
-	h.startSession(t, app.StartSession{Ref: ref})
+	h.startSession(t, sessions.StartSession{Ref: ref})
 	h.await(t, s.ID, nixspace.SessionRunning)
 	h.hibernated(t, ref)
 	_, err = h.RecoverSession(h.ctx, ref, false)
@@ -79,14 +80,14 @@ func TestRecover(t *testing.T) {
 
 	release := h.machines.Hold()
 	defer release()
-	h.startSession(t, app.StartSession{Ref: ref})
+	h.startSession(t, sessions.StartSession{Ref: ref})
 	_, err = h.RecoverSession(h.ctx, ref, false)
 	wantCode(t, err, nixspace.KindConflict, "session_well")
 	recovered(true, nixspace.SessionStopped)
 	release()
 
 	// A machine that is gone without a word.
-	h.startSession(t, app.StartSession{Ref: ref})
+	h.startSession(t, sessions.StartSession{Ref: ref})
 	h.await(t, s.ID, nixspace.SessionRunning)
 	h.machines.Crash(s.ID, "", true)
 	recovered(false, nixspace.SessionStopped)

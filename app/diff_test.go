@@ -7,7 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/environments"
+	"github.com/nixspace/nixspace/app/inspect"
 	"github.com/nixspace/nixspace/env/closure"
 	"github.com/nixspace/nixspace/env/manifest"
 )
@@ -15,18 +16,18 @@ import (
 func TestDiff(t *testing.T) {
 	h := newHost(t)
 	h.create(t)
-	if _, _, _, err := h.Branch(h.ctx, app.Branch{From: "shop", Name: "pg13", Edits: set("postgresql", "13")}); err != nil {
+	if _, _, _, err := h.Branch(h.ctx, environments.Branch{From: "shop", Name: "pg13", Edits: set("postgresql", "13")}); err != nil {
 		t.Fatal(err)
 	}
 	first, err := h.Version(h.ctx, "shop")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := h.Change(h.ctx, app.Change{Ref: "shop", Edits: append(set("env.A", `"b"`), app.Edit{Op: nixspace.ChangeAdd, Key: "git"})}); err != nil {
+	if _, _, err := h.Change(h.ctx, environments.Change{Ref: "shop", Edits: append(set("env.A", `"b"`), environments.Edit{Op: nixspace.ChangeAdd, Key: "git"})}); err != nil {
 		t.Fatal(err)
 	}
 
-	d, err := h.Diff(h.ctx, app.DiffQuery{From: "shop", To: "shop/pg13"})
+	d, err := h.Diff(h.ctx, inspect.DiffQuery{From: "shop", To: "shop/pg13"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +60,7 @@ func TestDiff(t *testing.T) {
 		{d.To.VersionHash, first.VersionHash[:8]}, // a version, not its environment
 		{first.VersionHash[:10], ""},              // nothing was before it
 	} {
-		got, err := h.Diff(h.ctx, app.DiffQuery{To: c.to, ManifestOnly: true})
+		got, err := h.Diff(h.ctx, inspect.DiffQuery{To: c.to, ManifestOnly: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,10 +68,10 @@ func TestDiff(t *testing.T) {
 			t.Errorf("%s is compared with %q: %+v", c.to, got.FromRef, got)
 		}
 	}
-	if d, err := h.Diff(h.ctx, app.DiffQuery{To: first.VersionHash[:10]}); err != nil || d.Closure == nil || d.Closure.From.Paths != 0 {
+	if d, err := h.Diff(h.ctx, inspect.DiffQuery{To: first.VersionHash[:10]}); err != nil || d.Closure == nil || d.Closure.From.Paths != 0 {
 		t.Errorf("from nothing: %+v, %v", d, err)
 	}
-	_, err = h.Diff(h.ctx, app.DiffQuery{From: "nope", To: "shop"})
+	_, err = h.Diff(h.ctx, inspect.DiffQuery{From: "nope", To: "shop"})
 	wantCode(t, err, nixspace.KindNotFound, "environment_unknown")
 }
 
@@ -78,12 +79,12 @@ func TestDiffOfWhatIsNotBuilt(t *testing.T) {
 	h := newHost(t)
 	h.create(t)
 	h.packages.SetPresent(false, "postgresql_13")
-	if _, _, _, err := h.Branch(h.ctx, app.Branch{From: "shop", Name: "pg13", Edits: set("postgresql", "13")}); err != nil {
+	if _, _, _, err := h.Branch(h.ctx, environments.Branch{From: "shop", Name: "pg13", Edits: set("postgresql", "13")}); err != nil {
 		t.Fatal(err)
 	}
 	check := func(unbuilt ...string) {
 		t.Helper()
-		d, err := h.Diff(h.ctx, app.DiffQuery{From: "shop", To: "pg13"})
+		d, err := h.Diff(h.ctx, inspect.DiffQuery{From: "shop", To: "pg13"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -92,7 +93,7 @@ func TestDiffOfWhatIsNotBuilt(t *testing.T) {
 		}
 	}
 	check("shop/pg13")
-	_, err := h.Why(h.ctx, app.WhyQuery{Ref: "pg13", What: "glibc"})
+	_, err := h.Why(h.ctx, inspect.WhyQuery{Ref: "pg13", What: "glibc"})
 	wantCode(t, err, nixspace.KindInvalid, "not_built")
 	h.work(t)
 	check()
@@ -107,7 +108,7 @@ func TestDiffOfWhatIsNotBuilt(t *testing.T) {
 func TestWhy(t *testing.T) {
 	h := newHost(t)
 	h.create(t)
-	r, err := h.Why(h.ctx, app.WhyQuery{Ref: "shop", What: "postgresql_15"})
+	r, err := h.Why(h.ctx, inspect.WhyQuery{Ref: "shop", What: "postgresql_15"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,10 +119,10 @@ func TestWhy(t *testing.T) {
 	if len(reason.Steps) != 2 || reason.Steps[0].Name() != "shop-env" || !reason.Steps[1].Target || reason.Size == 0 || reason.ClosureSize < reason.Size {
 		t.Errorf("got %+v", reason)
 	}
-	if r, err := h.Why(h.ctx, app.WhyQuery{Ref: "shop", What: "nixspaceBase"}); err != nil || len(r.Reasons) != 1 || len(r.Reasons[0].Steps) != 1 {
+	if r, err := h.Why(h.ctx, inspect.WhyQuery{Ref: "shop", What: "nixspaceBase"}); err != nil || len(r.Reasons) != 1 || len(r.Reasons[0].Steps) != 1 {
 		t.Errorf("the base system: %+v, %v", r, err)
 	}
-	_, err = h.Why(h.ctx, app.WhyQuery{Ref: "shop", What: "nodejs-222-22.20.0"})
+	_, err = h.Why(h.ctx, inspect.WhyQuery{Ref: "shop", What: "nodejs-222-22.20.0"})
 	wantCode(t, err, nixspace.KindNotFound, "package_absent")
 	if e, ok := err.(*nixspace.Error); !ok || !strings.Contains(e.Hint, "nodejs") { //nolint:errorlint // as it leaves the use case
 		t.Errorf("no suggestion: %v", err)

@@ -13,7 +13,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/environments"
+	"github.com/nixspace/nixspace/app/sessions"
 )
 
 func TestEveryUseCaseNeedsAnActor(t *testing.T) {
@@ -21,9 +22,9 @@ func TestEveryUseCaseNeedsAnActor(t *testing.T) {
 	ctx := t.Context()
 	_, err := h.Projects(ctx)
 	wantCode(t, err, nixspace.KindUnauthorized, "no_actor")
-	_, _, _, err = h.CreateProject(ctx, app.CreateProject{Slug: "shop", Manifest: shop})
+	_, _, _, err = h.CreateProject(ctx, environments.CreateProject{Slug: "shop", Manifest: shop})
 	wantCode(t, err, nixspace.KindUnauthorized, "no_actor")
-	_, err = h.StartSession(ctx, app.StartSession{Ref: "shop"})
+	_, err = h.StartSession(ctx, sessions.StartSession{Ref: "shop"})
 	wantCode(t, err, nixspace.KindUnauthorized, "no_actor")
 	_, err = h.PutWorkspace(ctx, nil)
 	wantCode(t, err, nixspace.KindUnauthorized, "no_actor")
@@ -35,7 +36,7 @@ func TestEveryUseCaseNeedsAnActor(t *testing.T) {
 
 func TestCreateProject(t *testing.T) {
 	h := newHost(t)
-	p, env, b, err := h.CreateProject(h.ctx, app.CreateProject{Slug: "shop", Source: "examples/shop", Manifest: shop})
+	p, env, b, err := h.CreateProject(h.ctx, environments.CreateProject{Slug: "shop", Source: "examples/shop", Manifest: shop})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,11 +63,11 @@ func TestCreateProject(t *testing.T) {
 	if r.OutPath != v.OutPath || len(r.ClosureDigest) != 64 || r.Paths < 3 {
 		t.Errorf("got %+v", r)
 	}
-	_, _, _, err = h.CreateProject(h.ctx, app.CreateProject{Slug: "shop", Manifest: shop})
+	_, _, _, err = h.CreateProject(h.ctx, environments.CreateProject{Slug: "shop", Manifest: shop})
 	wantCode(t, err, nixspace.KindExists, "project_exists")
-	_, _, _, err = h.CreateProject(h.ctx, app.CreateProject{Slug: "Shop!", Manifest: shop})
+	_, _, _, err = h.CreateProject(h.ctx, environments.CreateProject{Slug: "Shop!", Manifest: shop})
 	wantCode(t, err, nixspace.KindInvalid, "name_invalid")
-	_, _, _, err = h.CreateProject(h.ctx, app.CreateProject{Slug: "other", Manifest: strings.Replace(shop, "nodejs", "nodejz", 1)})
+	_, _, _, err = h.CreateProject(h.ctx, environments.CreateProject{Slug: "other", Manifest: strings.Replace(shop, "nodejs", "nodejz", 1)})
 	wantCode(t, err, nixspace.KindInvalid, "package_unknown")
 }
 
@@ -90,18 +91,18 @@ func TestCreateProjectFromWorkspace(t *testing.T) {
 		}
 		return ws.Digest
 	}
-	p, _, _, err := h.CreateProject(h.ctx, app.CreateProject{Slug: "a", Workspace: put("./nixspace.toml", shop)})
+	p, _, _, err := h.CreateProject(h.ctx, environments.CreateProject{Slug: "a", Workspace: put("./nixspace.toml", shop)})
 	if err != nil || p.Workspace == "" {
 		t.Errorf("got %+v, %v", p, err)
 	}
-	_, _, _, err = h.CreateProject(h.ctx, app.CreateProject{Slug: "b", Workspace: put("main.js", "1")})
+	_, _, _, err = h.CreateProject(h.ctx, environments.CreateProject{Slug: "b", Workspace: put("main.js", "1")})
 	wantCode(t, err, nixspace.KindInvalid, "manifest_missing")
 	if err == nil || !strings.Contains(err.Error(), "[packages]") {
 		t.Errorf("the error does not say what to write: %v", err)
 	}
-	_, _, _, err = h.CreateProject(h.ctx, app.CreateProject{Slug: "c"})
+	_, _, _, err = h.CreateProject(h.ctx, environments.CreateProject{Slug: "c"})
 	wantCode(t, err, nixspace.KindInvalid, "manifest_missing")
-	_, _, _, err = h.CreateProject(h.ctx, app.CreateProject{Slug: "d", Workspace: strings.Repeat("0", 64), Manifest: shop})
+	_, _, _, err = h.CreateProject(h.ctx, environments.CreateProject{Slug: "d", Workspace: strings.Repeat("0", 64), Manifest: shop})
 	wantCode(t, err, nixspace.KindNotFound, "workspace_unknown")
 }
 
@@ -109,7 +110,7 @@ func TestBranch(t *testing.T) {
 	h := newHost(t)
 	parent := h.create(t)
 
-	same, v, b, err := h.Branch(h.ctx, app.Branch{From: "shop", Name: "same"})
+	same, v, b, err := h.Branch(h.ctx, environments.Branch{From: "shop", Name: "same"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +118,7 @@ func TestBranch(t *testing.T) {
 		t.Errorf("a branch without a change: got %+v, %+v, %+v", same, v, b)
 	}
 
-	pg13, v13, b13, err := h.Branch(h.ctx, app.Branch{From: "shop/same", Name: "pg13", Edits: set("postgresql", "13")})
+	pg13, v13, b13, err := h.Branch(h.ctx, environments.Branch{From: "shop/same", Name: "pg13", Edits: set("postgresql", "13")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,13 +139,13 @@ func TestBranch(t *testing.T) {
 		t.Errorf("history before 2: got %d versions, %v", len(older), err)
 	}
 
-	_, _, _, err = h.Branch(h.ctx, app.Branch{From: "shop", Name: "pg13"})
+	_, _, _, err = h.Branch(h.ctx, environments.Branch{From: "shop", Name: "pg13"})
 	wantCode(t, err, nixspace.KindExists, "environment_exists")
-	_, _, _, err = h.Branch(h.ctx, app.Branch{From: "shop", Name: "17"})
+	_, _, _, err = h.Branch(h.ctx, environments.Branch{From: "shop", Name: "17"})
 	wantCode(t, err, nixspace.KindInvalid, "name_invalid")
-	_, _, _, err = h.Branch(h.ctx, app.Branch{From: "shop", Name: "pg99", Edits: set("postgresql", "99")})
+	_, _, _, err = h.Branch(h.ctx, environments.Branch{From: "shop", Name: "pg99", Edits: set("postgresql", "99")})
 	wantCode(t, err, nixspace.KindInvalid, "version_unknown")
-	_, _, _, err = h.Branch(h.ctx, app.Branch{From: v13.VersionHash[:8], Name: "by-hash"})
+	_, _, _, err = h.Branch(h.ctx, environments.Branch{From: v13.VersionHash[:8], Name: "by-hash"})
 	if err != nil {
 		t.Error(err)
 	}
@@ -157,7 +158,7 @@ func TestChange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, b, err := h.Change(h.ctx, app.Change{Ref: "shop", ExpectedHead: first.VersionHash, Edits: set("postgresql", "16"), Message: "Newer"})
+	v, b, err := h.Change(h.ctx, environments.Change{Ref: "shop", ExpectedHead: first.VersionHash, Edits: set("postgresql", "16"), Message: "Newer"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,25 +169,25 @@ func TestChange(t *testing.T) {
 	if err != nil || env.Head != v.ID || env.Hash != v.ManifestHash || env.FlakeContent != v.FlakeContent {
 		t.Errorf("got %+v, %v", env, err)
 	}
-	_, _, err = h.Change(h.ctx, app.Change{Ref: "shop", ExpectedHead: first.VersionHash, Edits: set("postgresql", "14")})
+	_, _, err = h.Change(h.ctx, environments.Change{Ref: "shop", ExpectedHead: first.VersionHash, Edits: set("postgresql", "14")})
 	wantCode(t, err, nixspace.KindConflict, "head_moved")
-	_, _, err = h.Change(h.ctx, app.Change{Ref: "shop", Edits: set("postgresql", "16")})
+	_, _, err = h.Change(h.ctx, environments.Change{Ref: "shop", Edits: set("postgresql", "16")})
 	wantCode(t, err, nixspace.KindInvalid, "nothing_changed")
-	_, _, err = h.Change(h.ctx, app.Change{Ref: "shop", Edits: set("postgresql", "16"), Manifest: shop})
+	_, _, err = h.Change(h.ctx, environments.Change{Ref: "shop", Edits: set("postgresql", "16"), Manifest: shop})
 	wantCode(t, err, nixspace.KindInvalid, "change_invalid")
-	_, _, err = h.Change(h.ctx, app.Change{Ref: "shop"})
+	_, _, err = h.Change(h.ctx, environments.Change{Ref: "shop"})
 	wantCode(t, err, nixspace.KindInvalid, "change_invalid")
-	_, _, err = h.Change(h.ctx, app.Change{Ref: "shop", Edits: set("env.BAD", `"a\u0000b"`)})
+	_, _, err = h.Change(h.ctx, environments.Change{Ref: "shop", Edits: set("env.BAD", `"a\u0000b"`)})
 	if nixspace.ErrorKind(err) != nixspace.KindInvalid {
 		t.Errorf("text that PostgreSQL cannot keep: got %v", err)
 	}
-	if back, _, err := h.Change(h.ctx, app.Change{Ref: "shop", Manifest: shop}); err != nil || back.ManifestHash != first.ManifestHash || back.DrvPath != first.DrvPath {
+	if back, _, err := h.Change(h.ctx, environments.Change{Ref: "shop", Manifest: shop}); err != nil || back.ManifestHash != first.ManifestHash || back.DrvPath != first.DrvPath {
 		t.Errorf("back again: got %+v, %v", back, err)
 	}
 
 	// The source has newer packages: the same text is another environment.
 	h.packages.SetVersion("postgresql_15", "15.16")
-	newer, _, err := h.Change(h.ctx, app.Change{Ref: "shop", Manifest: shop})
+	newer, _, err := h.Change(h.ctx, environments.Change{Ref: "shop", Manifest: shop})
 	if err != nil || newer.ManifestHash == first.ManifestHash {
 		t.Errorf("after an update: got %+v, %v", newer, err)
 	}
@@ -225,14 +226,14 @@ func TestChangesAtOnce(t *testing.T) {
 		return won, lost
 	}
 	won, lost := race(func(i int) error {
-		_, _, err := h.Change(h.ctx, app.Change{Ref: "shop", ExpectedHead: head.VersionHash, Edits: set("env.RIVAL", fmt.Sprint(i))})
+		_, _, err := h.Change(h.ctx, environments.Change{Ref: "shop", ExpectedHead: head.VersionHash, Edits: set("env.RIVAL", fmt.Sprint(i))})
 		return err
 	})
 	if won != 1 || lost != 3 {
 		t.Errorf("with an expected head: %d won and %d lost, want 1 and 3", won, lost)
 	}
 	won, _ = race(func(i int) error {
-		_, _, err := h.Change(h.ctx, app.Change{Ref: "shop", Edits: set(fmt.Sprintf("env.RIVAL%d", i), "1")})
+		_, _, err := h.Change(h.ctx, environments.Change{Ref: "shop", Edits: set(fmt.Sprintf("env.RIVAL%d", i), "1")})
 		return err
 	})
 	v, err := h.Version(h.ctx, "shop")
@@ -243,7 +244,7 @@ func TestChangesAtOnce(t *testing.T) {
 		t.Errorf("%d changes won, but the manifest has %d and the history %d versions:\n%s", won, got-1, v.Seq, v.Manifest)
 	}
 	won, lost = race(func(int) error {
-		_, _, _, err := h.Branch(h.ctx, app.Branch{From: "shop", Name: "one"})
+		_, _, _, err := h.Branch(h.ctx, environments.Branch{From: "shop", Name: "one"})
 		if nixspace.ErrorCode(err) == "environment_exists" {
 			return &nixspace.Error{Code: "head_moved"}
 		}
@@ -258,10 +259,10 @@ func TestReferences(t *testing.T) {
 	h := newHost(t)
 	env := h.create(t)
 	for _, slug := range []string{"blog", "wiki"} {
-		if _, _, _, err := h.CreateProject(h.ctx, app.CreateProject{Slug: slug, Manifest: shop}); err != nil {
+		if _, _, _, err := h.CreateProject(h.ctx, environments.CreateProject{Slug: slug, Manifest: shop}); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, _, err := h.Branch(h.ctx, app.Branch{From: slug, Name: "pg13"}); err != nil {
+		if _, _, _, err := h.Branch(h.ctx, environments.Branch{From: slug, Name: "pg13"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -327,14 +328,14 @@ func TestHistories(t *testing.T) {
 				if rapid.Bool().Draw(r, "unchanged") {
 					edits = nil
 				}
-				env, v, _, err := h.Branch(h.ctx, app.Branch{From: from, Name: name, Edits: edits})
+				env, v, _, err := h.Branch(h.ctx, environments.Branch{From: from, Name: name, Edits: edits})
 				if err != nil {
 					r.Fatal(err)
 				}
 				names = append(names, env.Ref())
 				heads[env.Ref()] = v
 			} else {
-				v, _, err := h.Change(h.ctx, app.Change{Ref: from, Edits: edits})
+				v, _, err := h.Change(h.ctx, environments.Change{Ref: from, Edits: edits})
 				if err != nil {
 					r.Fatal(err)
 				}

@@ -8,12 +8,12 @@ import (
 	"time"
 
 	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/sessions"
 )
 
 func (h *host) running(t testing.TB, ref string) nixspace.Session {
 	t.Helper()
-	s := h.startSession(t, app.StartSession{Ref: ref})
+	s := h.startSession(t, sessions.StartSession{Ref: ref})
 	return h.await(t, s.ID, nixspace.SessionRunning)
 }
 
@@ -54,7 +54,7 @@ func TestHibernateAndResume(t *testing.T) {
 
 	// `start` does the same, and a stop ends what is hibernated.
 	h.hibernated(t, "shop/1")
-	h.startSession(t, app.StartSession{Ref: "shop/1"})
+	h.startSession(t, sessions.StartSession{Ref: "shop/1"})
 	h.await(t, s.ID, nixspace.SessionRunning)
 	if !h.machines.Spec(s.ID).Resume {
 		t.Error("started again without its memory")
@@ -67,7 +67,7 @@ func TestHibernateAndResume(t *testing.T) {
 	wantCode(t, err, nixspace.KindConflict, "session_not_hibernated")
 	_, err = h.HibernateSession(h.ctx, "shop/1")
 	wantCode(t, err, nixspace.KindConflict, "session_not_running")
-	h.startSession(t, app.StartSession{Ref: "shop/1"})
+	h.startSession(t, sessions.StartSession{Ref: "shop/1"})
 	if s := h.await(t, s.ID, nixspace.SessionRunning); s.Resuming || h.machines.Spec(s.ID).Resume {
 		t.Error("a stopped session was resumed")
 	}
@@ -196,7 +196,7 @@ func TestIdleSessionsHibernate(t *testing.T) {
 		t.Fatal(err)
 	}
 	later := time.Now().Add(2 * time.Minute)
-	if err := app.Sweep(h.App, h.ctx, later); err != nil {
+	if err := h.App.Sweep(h.ctx, later); err != nil {
 		t.Fatal(err)
 	}
 	if s := h.await(t, idle.ID, nixspace.SessionHibernated); s.ReasonCode != "idle" {
@@ -208,7 +208,7 @@ func TestIdleSessionsHibernate(t *testing.T) {
 	if err := conn.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := app.Sweep(h.App, h.ctx, later.Add(2*time.Minute)); err != nil {
+	if err := h.App.Sweep(h.ctx, later.Add(2*time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	h.await(t, busy.ID, nixspace.SessionHibernated)

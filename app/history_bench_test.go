@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/inspect"
 )
 
 // longHistory gives shop a history of n versions.
@@ -56,7 +56,7 @@ func BenchmarkHistory(b *testing.B) {
 				return err
 			},
 			"diff": func() error {
-				_, err := h.Diff(h.ctx, app.DiffQuery{From: "shop~1", To: "shop", ManifestOnly: true})
+				_, err := h.Diff(h.ctx, inspect.DiffQuery{From: "shop~1", To: "shop", ManifestOnly: true})
 				return err
 			},
 			"bases": func() error {

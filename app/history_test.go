@@ -9,13 +9,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/environments"
+	"github.com/nixspace/nixspace/app/inspect"
+	"github.com/nixspace/nixspace/app/sessions"
 	"github.com/nixspace/nixspace/env/manifest"
 )
 
-func (h *host) branch(t testing.TB, from, name string, edits ...app.Edit) *nixspace.Environment {
+func (h *host) branch(t testing.TB, from, name string, edits ...environments.Edit) *nixspace.Environment {
 	t.Helper()
-	env, _, _, err := h.Branch(h.ctx, app.Branch{From: from, Name: name, Edits: edits})
+	env, _, _, err := h.Branch(h.ctx, environments.Branch{From: from, Name: name, Edits: edits})
 	if err != nil {
 		t.Fatalf("branch %s: %v", name, err)
 	}
@@ -24,7 +26,7 @@ func (h *host) branch(t testing.TB, from, name string, edits ...app.Edit) *nixsp
 
 func (h *host) change(t testing.TB, ref, key, value string) *nixspace.Version {
 	t.Helper()
-	v, _, err := h.Change(h.ctx, app.Change{Ref: ref, Edits: set(key, value)})
+	v, _, err := h.Change(h.ctx, environments.Change{Ref: ref, Edits: set(key, value)})
 	if err != nil {
 		t.Fatalf("change %s: %v", ref, err)
 	}
@@ -40,7 +42,7 @@ func (h *host) version(t testing.TB, ref string) *nixspace.Version {
 	return v
 }
 
-func (h *host) merge(t testing.TB, in app.Merge, want app.MergeOutcome) *app.Merged {
+func (h *host) merge(t testing.TB, in environments.Merge, want environments.MergeOutcome) *environments.Merged {
 	t.Helper()
 	out, err := h.Merge(h.ctx, in)
 	if err != nil {
@@ -58,9 +60,9 @@ func TestVersionReferences(t *testing.T) {
 	v2 := h.change(t, "shop", "env.A", "1")
 	h.branch(t, "shop", "side", set("env.B", "1")...)
 	v3 := h.change(t, "shop", "env.A", "2")
-	m := h.merge(t, app.Merge{From: "side", Into: "shop"}, app.MergeMerged).Version
+	m := h.merge(t, environments.Merge{From: "side", Into: "shop"}, environments.MergeMerged).Version
 	side := h.version(t, "side")
-	if _, err := h.CreateTag(h.ctx, app.CreateTag{Name: "v1", Version: "shop~1"}); err != nil {
+	if _, err := h.CreateTag(h.ctx, environments.CreateTag{Name: "v1", Version: "shop~1"}); err != nil {
 		t.Fatal(err)
 	}
 	for ref, want := range map[string]nixspace.ID{
@@ -83,7 +85,7 @@ func TestVersionReferences(t *testing.T) {
 		}
 	}
 	// What needs an environment takes none of these.
-	_, _, err := h.Change(h.ctx, app.Change{Ref: "shop~1", Edits: set("env.A", "3")})
+	_, _, err := h.Change(h.ctx, environments.Change{Ref: "shop~1", Edits: set("env.A", "3")})
 	wantCode(t, err, nixspace.KindInvalid, "reference_invalid")
 }
 
@@ -92,7 +94,7 @@ func TestLog(t *testing.T) {
 	h.create(t)
 	h.branch(t, "shop", "side", set("env.B", "1")...)
 	h.change(t, "shop", "env.A", "2")
-	h.merge(t, app.Merge{From: "side", Into: "shop"}, app.MergeMerged)
+	h.merge(t, environments.Merge{From: "side", Into: "shop"}, environments.MergeMerged)
 	h.change(t, "side", "env.C", "1")
 	whole, rest, err := h.Log(h.ctx, "", nil, nil, 0)
 	if err != nil || len(whole) != 5 || len(rest) != 0 {
@@ -101,7 +103,7 @@ func TestLog(t *testing.T) {
 	if !cmp.Equal(whole[0].Environments, []string{"shop/side"}) || !cmp.Equal(whole[1].Environments, []string{"shop/shop"}) || len(whole[1].Parents) != 2 {
 		t.Errorf("got %+v", whole[:2])
 	}
-	var paged []app.LogEntry
+	var paged []inspect.LogEntry
 	for from := []string(nil); ; {
 		page, rest, err := h.Log(h.ctx, "shop", nil, from, 2)
 		if err != nil {
@@ -132,44 +134,44 @@ func TestGoingBack(t *testing.T) {
 	h.create(t)
 	v1 := h.change(t, "shop", "postgresql", "14")
 	h.change(t, "shop", "env.B", "1")
-	v, _, err := h.Rollback(h.ctx, app.Rollback{Ref: "shop"})
+	v, _, err := h.Rollback(h.ctx, environments.Rollback{Ref: "shop"})
 	if err != nil || v.Manifest != v1.Manifest || v.ManifestHash != v1.ManifestHash || v.DrvPath != v1.DrvPath || v.Seq != 4 {
 		t.Fatalf("rollback: got %+v, %v", v, err)
 	}
 	// Exactly as it was, whatever the source offers by now.
 	h.packages.SetVersion("postgresql_15", "15.99")
-	if v, _, err = h.Rollback(h.ctx, app.Rollback{Ref: "shop", To: "~3"}); err != nil || v.Canonical == nil || string(v.Canonical) != string(h.version(t, "shop~4").Canonical) {
+	if v, _, err = h.Rollback(h.ctx, environments.Rollback{Ref: "shop", To: "~3"}); err != nil || v.Canonical == nil || string(v.Canonical) != string(h.version(t, "shop~4").Canonical) {
 		t.Errorf("rollback to the first: got %+v, %v", v, err)
 	}
-	if v, _, err = h.Rollback(h.ctx, app.Rollback{Ref: "shop", To: "@{2}"}); err != nil || !strings.Contains(v.Manifest, "B =") {
+	if v, _, err = h.Rollback(h.ctx, environments.Rollback{Ref: "shop", To: "@{2}"}); err != nil || !strings.Contains(v.Manifest, "B =") {
 		t.Errorf("rollback to what it was two moves ago: got %v, %v", v, err)
 	}
-	_, _, err = h.Rollback(h.ctx, app.Rollback{Ref: "shop", To: "shop"})
+	_, _, err = h.Rollback(h.ctx, environments.Rollback{Ref: "shop", To: "shop"})
 	wantCode(t, err, nixspace.KindInvalid, "nothing_changed")
-	_, _, err = h.Rollback(h.ctx, app.Rollback{Ref: "shop", ExpectedHead: v1.VersionHash})
+	_, _, err = h.Rollback(h.ctx, environments.Rollback{Ref: "shop", ExpectedHead: v1.VersionHash})
 	wantCode(t, err, nixspace.KindConflict, "head_moved")
 
 	undone := h.change(t, "shop", "env.C", "1")
 	h.change(t, "shop", "env.D", "1")
-	p, err := h.Revert(h.ctx, app.Pick{Version: undone.VersionHash[:8]})
+	p, err := h.Revert(h.ctx, environments.Pick{Version: undone.VersionHash[:8]})
 	if err != nil || strings.Contains(p.Version.Manifest, "C =") || !strings.Contains(p.Version.Manifest, "D =") {
 		t.Fatalf("revert: got %+v, %v", p, err)
 	}
 	h.change(t, "shop", "env.D", "2")
-	if p, err = h.Revert(h.ctx, app.Pick{Version: "shop~2"}); err != nil || len(p.Conflicts) != 1 || p.Version != nil {
+	if p, err = h.Revert(h.ctx, environments.Pick{Version: "shop~2"}); err != nil || len(p.Conflicts) != 1 || p.Version != nil {
 		t.Errorf("revert of what changed since: got %+v, %v", p, err)
 	}
 	h.branch(t, "shop~9", "old")
-	if p, err = h.CherryPick(h.ctx, app.Pick{Version: "shop", Ref: "old"}); err != nil || len(p.Conflicts) != 1 {
+	if p, err = h.CherryPick(h.ctx, environments.Pick{Version: "shop", Ref: "old"}); err != nil || len(p.Conflicts) != 1 {
 		t.Errorf("cherry-pick: got %+v, %v", p, err)
 	}
-	if p, err = h.CherryPick(h.ctx, app.Pick{Version: "shop", Ref: "old", Prefer: manifest.Theirs}); err != nil || !strings.Contains(p.Version.Manifest, `D = "2"`) {
+	if p, err = h.CherryPick(h.ctx, environments.Pick{Version: "shop", Ref: "old", Prefer: manifest.Theirs}); err != nil || !strings.Contains(p.Version.Manifest, `D = "2"`) {
 		t.Errorf("cherry-pick: got %+v, %v", p, err)
 	}
-	h.merge(t, app.Merge{From: "shop", Into: "old", Prefer: manifest.Ours, NoFastForward: true}, app.MergeMerged)
-	_, err = h.Revert(h.ctx, app.Pick{Version: "old"})
+	h.merge(t, environments.Merge{From: "shop", Into: "old", Prefer: manifest.Ours, NoFastForward: true}, environments.MergeMerged)
+	_, err = h.Revert(h.ctx, environments.Pick{Version: "old"})
 	wantCode(t, err, nixspace.KindInvalid, "mainline_missing")
-	if _, err = h.Revert(h.ctx, app.Pick{Version: "old", Mainline: 1}); err != nil {
+	if _, err = h.Revert(h.ctx, environments.Pick{Version: "old", Mainline: 1}); err != nil {
 		t.Errorf("revert of a merge: %v", err)
 	}
 }
@@ -178,7 +180,7 @@ func TestManageEnvironments(t *testing.T) {
 	h := newHost(t)
 	h.create(t)
 	side := h.branch(t, "shop", "side")
-	s, err := h.StartSession(h.ctx, app.StartSession{Ref: "side"})
+	s, err := h.StartSession(h.ctx, sessions.StartSession{Ref: "side"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,9 +198,9 @@ func TestManageEnvironments(t *testing.T) {
 	if _, err := h.DeleteEnvironment(h.ctx, "edge"); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err = h.Change(h.ctx, app.Change{Ref: string(side.ID), Edits: set("env.A", "1")})
+	_, _, err = h.Change(h.ctx, environments.Change{Ref: string(side.ID), Edits: set("env.A", "1")})
 	wantCode(t, err, nixspace.KindNotFound, "environment_deleted")
-	_, err = h.StartSession(h.ctx, app.StartSession{Ref: string(side.ID)})
+	_, err = h.StartSession(h.ctx, sessions.StartSession{Ref: string(side.ID)})
 	if nixspace.ErrorKind(err) != nixspace.KindNotFound {
 		t.Errorf("a session of a deleted environment: %v", err)
 	}
@@ -215,22 +217,22 @@ func TestManageEnvironments(t *testing.T) {
 	if _, err := h.ProtectEnvironment(h.ctx, "back", true); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err = h.Change(h.ctx, app.Change{Ref: "back", Edits: set("env.A", "1")})
+	_, _, err = h.Change(h.ctx, environments.Change{Ref: "back", Edits: set("env.A", "1")})
 	wantCode(t, err, nixspace.KindForbidden, "environment_protected")
-	_, _, err = h.Rollback(h.ctx, app.Rollback{Ref: "back", To: "shop"})
+	_, _, err = h.Rollback(h.ctx, environments.Rollback{Ref: "back", To: "shop"})
 	if nixspace.ErrorCode(err) == "" || err == nil {
 		t.Error("a protected environment was rolled back")
 	}
 	_, err = h.DeleteEnvironment(h.ctx, "back")
 	wantCode(t, err, nixspace.KindForbidden, "environment_protected")
-	if _, err := h.CreateTag(h.ctx, app.CreateTag{Name: "v1", Version: "back"}); err != nil {
+	if _, err := h.CreateTag(h.ctx, environments.CreateTag{Name: "v1", Version: "back"}); err != nil {
 		t.Fatal(err)
 	}
-	_, err = h.CreateTag(h.ctx, app.CreateTag{Name: "v1", Version: "back"})
+	_, err = h.CreateTag(h.ctx, environments.CreateTag{Name: "v1", Version: "back"})
 	wantCode(t, err, nixspace.KindExists, "tag_exists")
-	_, err = h.CreateTag(h.ctx, app.CreateTag{Name: "back", Version: "back"})
+	_, err = h.CreateTag(h.ctx, environments.CreateTag{Name: "back", Version: "back"})
 	wantCode(t, err, nixspace.KindExists, "environment_exists")
-	_, _, _, err = h.Branch(h.ctx, app.Branch{From: "shop", Name: "v1"})
+	_, _, _, err = h.Branch(h.ctx, environments.Branch{From: "shop", Name: "v1"})
 	wantCode(t, err, nixspace.KindExists, "tag_exists")
 	if _, err := h.DeleteTag(h.ctx, "shop/v1"); err != nil {
 		t.Error(err)
@@ -244,7 +246,7 @@ func TestRebase(t *testing.T) {
 	h.create(t)
 	seen := h.version(t, "shop")
 	h.change(t, "shop", "env.A", "1")
-	in := app.Change{Ref: "shop", ExpectedHead: seen.VersionHash, Edits: set("env.B", "1")}
+	in := environments.Change{Ref: "shop", ExpectedHead: seen.VersionHash, Edits: set("env.B", "1")}
 	_, _, err := h.Change(h.ctx, in)
 	wantCode(t, err, nixspace.KindConflict, "head_moved")
 	in.Rebase = true
@@ -254,7 +256,7 @@ func TestRebase(t *testing.T) {
 	}
 	// A whole manifest that was edited elsewhere is rebased too.
 	text := strings.Replace(seen.Manifest, `nodejs = "22"`, `nodejs = "20"`, 1)
-	v, _, err = h.Change(h.ctx, app.Change{Ref: "shop", ExpectedHead: seen.VersionHash, Manifest: text, Rebase: true})
+	v, _, err = h.Change(h.ctx, environments.Change{Ref: "shop", ExpectedHead: seen.VersionHash, Manifest: text, Rebase: true})
 	if err != nil || !strings.Contains(v.Manifest, "B =") || !strings.Contains(v.Manifest, `nodejs = "20"`) {
 		t.Fatalf("rebase: got %v, %v", v, err)
 	}
@@ -274,7 +276,7 @@ func TestBlame(t *testing.T) {
 	b := h.change(t, "side", "env.B", "1").VersionHash
 	pg := h.change(t, "side", "postgresql", "14").VersionHash
 	a := h.change(t, "shop", "env.A", "1").VersionHash
-	h.merge(t, app.Merge{From: "side", Into: "shop"}, app.MergeMerged)
+	h.merge(t, environments.Merge{From: "side", Into: "shop"}, environments.MergeMerged)
 	again := h.change(t, "shop", "env.NODE_ENV", "test").VersionHash
 	lines, err := h.Blame(h.ctx, "shop")
 	if err != nil {

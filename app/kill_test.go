@@ -24,6 +24,7 @@ import (
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/app"
 	"github.com/nixspace/nixspace/app/apptest"
+	"github.com/nixspace/nixspace/app/environments"
 	"github.com/nixspace/nixspace/state/postgres"
 	"github.com/nixspace/nixspace/state/postgres/cluster"
 	"github.com/nixspace/nixspace/state/postgres/postgrestest"
@@ -66,7 +67,7 @@ const acknowledged = "the merge was acknowledged"
 
 // mergeInChild is a server that merges, and is killed while it does.
 func mergeInChild() int {
-	ctx := app.WithActor(context.Background(), ada)
+	ctx := nixspace.WithActor(context.Background(), ada)
 	k := &killer{kill: func() {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
@@ -91,8 +92,8 @@ func mergeInChild() int {
 	from, into, _ := strings.Cut(os.Getenv(childMerge), " ")
 	n, _ := strconv.ParseInt(os.Getenv(childKill), 10, 64)
 	k.left.Store(n)
-	out, err := a.Merge(ctx, app.Merge{From: from, Into: into})
-	if err != nil || out.Outcome != app.MergeMerged {
+	out, err := a.Merge(ctx, environments.Merge{From: from, Into: into})
+	if err != nil || out.Outcome != environments.MergeMerged {
 		fmt.Println(out, err)
 		return 1
 	}
@@ -168,7 +169,7 @@ func (h *host) afterKill(t *testing.T, n int, from, into string, old nixspace.ID
 	if open, err := h.db.Read().Builds().List(h.ctx, ""); err != nil || len(open) > 0 {
 		t.Errorf("statement %d: builds that never end: %v, %v", n, open, err)
 	}
-	if out, err := h.Merge(h.ctx, app.Merge{From: from, Into: into}); err != nil || out.Outcome != app.MergeMerged && out.Outcome != app.MergeUpToDate {
+	if out, err := h.Merge(h.ctx, environments.Merge{From: from, Into: into}); err != nil || out.Outcome != environments.MergeMerged && out.Outcome != environments.MergeUpToDate {
 		t.Errorf("statement %d: merging again: %+v, %v", n, out, err)
 	}
 	whole("at the end")
@@ -244,12 +245,12 @@ func TestMergeSurvivesPostgreSQL(t *testing.T) {
 		from, into, old := h.diverge(t, n)
 		pid := c.PID()
 		k.left.Store(int64(n))
-		out, mergeErr := h.Merge(h.ctx, app.Merge{From: from, Into: into})
+		out, mergeErr := h.Merge(h.ctx, environments.Merge{From: from, Into: into})
 		h.stop() // and with it what goes on behind the request
 		survived := k.left.Swap(0) > 0
 		await(ctx, t, d)
 		h.start(t)
-		h.afterKill(t, n, from, into, old, mergeErr == nil && out.Outcome == app.MergeMerged)
+		h.afterKill(t, n, from, into, old, mergeErr == nil && out.Outcome == environments.MergeMerged)
 		if survived {
 			break // a merge has no more statements
 		}

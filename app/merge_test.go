@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/environments"
 	"github.com/nixspace/nixspace/env/manifest"
 )
 
@@ -21,17 +21,17 @@ func TestMerge(t *testing.T) {
 	h.branch(t, "shop", "b", set("postgresql", "16")...)
 	h.change(t, "b", "env.B", "1")
 
-	out := h.merge(t, app.Merge{From: "b", Into: "a"}, app.MergeConflicts)
+	out := h.merge(t, environments.Merge{From: "b", Into: "a"}, environments.MergeConflicts)
 	want := []manifest.Conflict{{Kind: manifest.ConflictValue, Path: "packages.postgresql", Base: "15", Ours: "14", Theirs: "16"}}
 	if diff := cmp.Diff(want, out.Conflicts); diff != "" || out.Version != nil {
 		t.Errorf("conflicts (-want +got):\n%s", diff)
 	}
 	before := h.version(t, "a")
-	h.merge(t, app.Merge{From: "b", Into: "a", Prefer: manifest.Theirs, DryRun: true}, app.MergeMerged)
+	h.merge(t, environments.Merge{From: "b", Into: "a", Prefer: manifest.Theirs, DryRun: true}, environments.MergeMerged)
 	if v := h.version(t, "a"); v.ID != before.ID {
 		t.Error("a dry run changed something")
 	}
-	out = h.merge(t, app.Merge{From: "b", Into: "a", Takes: []manifest.Take{{Path: "postgresql", Side: manifest.Theirs}}}, app.MergeMerged)
+	out = h.merge(t, environments.Merge{From: "b", Into: "a", Takes: []manifest.Take{{Path: "postgresql", Side: manifest.Theirs}}}, environments.MergeMerged)
 	v := h.version(t, "a")
 	if v.ID != out.Version.ID || !cmp.Equal(v.Parents, []string{before.VersionHash, h.version(t, "b").VersionHash}) ||
 		v.VersionHash != v.ComputeHash() || !strings.Contains(v.Manifest, `postgresql = "16"`) || v.Message != "Merge b into a" {
@@ -40,29 +40,29 @@ func TestMerge(t *testing.T) {
 	if r, err := h.Realisation(h.ctx, "a"); err != nil || r.OutPath != v.OutPath {
 		t.Errorf("it was not built: %v, %v", r, err)
 	}
-	h.merge(t, app.Merge{From: "b", Into: "a"}, app.MergeUpToDate)
-	h.merge(t, app.Merge{From: "a", Into: "a"}, app.MergeUpToDate)
-	h.merge(t, app.Merge{From: "a~1", Into: "a"}, app.MergeUpToDate)
-	if ff := h.merge(t, app.Merge{From: "a", Into: "b"}, app.MergeFastForward); ff.Version.ID != v.ID || h.version(t, "b").ID != v.ID {
+	h.merge(t, environments.Merge{From: "b", Into: "a"}, environments.MergeUpToDate)
+	h.merge(t, environments.Merge{From: "a", Into: "a"}, environments.MergeUpToDate)
+	h.merge(t, environments.Merge{From: "a~1", Into: "a"}, environments.MergeUpToDate)
+	if ff := h.merge(t, environments.Merge{From: "a", Into: "b"}, environments.MergeFastForward); ff.Version.ID != v.ID || h.version(t, "b").ID != v.ID {
 		t.Errorf("fast-forward: got %+v", ff)
 	}
 	h.change(t, "a", "env.A", "1")
-	if out := h.merge(t, app.Merge{From: "a", Into: "b", NoFastForward: true}, app.MergeMerged); len(out.Version.Parents) != 2 {
+	if out := h.merge(t, environments.Merge{From: "a", Into: "b", NoFastForward: true}, environments.MergeMerged); len(out.Version.Parents) != 2 {
 		t.Errorf("got %+v", out.Version)
 	}
-	_, err := h.Merge(h.ctx, app.Merge{From: "a", Into: "b", ExpectedHead: before.VersionHash})
+	_, err := h.Merge(h.ctx, environments.Merge{From: "a", Into: "b", ExpectedHead: before.VersionHash})
 	wantCode(t, err, nixspace.KindConflict, "head_moved")
-	_, _, _, err = h.CreateProject(h.ctx, app.CreateProject{Slug: "other", Manifest: shop})
+	_, _, _, err = h.CreateProject(h.ctx, environments.CreateProject{Slug: "other", Manifest: shop})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = h.Merge(h.ctx, app.Merge{From: "other/other", Into: "a"})
+	_, err = h.Merge(h.ctx, environments.Merge{From: "other/other", Into: "a"})
 	wantCode(t, err, nixspace.KindInvalid, "project_mismatch")
 
 	// Each side is valid; together they are not.
-	h.branch(t, "shop", "c", app.Edit{Op: nixspace.ChangeRemove, Key: "services.postgresql"}, app.Edit{Op: nixspace.ChangeRemove, Key: "postgresql"})
+	h.branch(t, "shop", "c", environments.Edit{Op: nixspace.ChangeRemove, Key: "services.postgresql"}, environments.Edit{Op: nixspace.ChangeRemove, Key: "postgresql"})
 	h.branch(t, "shop", "d", set("services.postgresql.port", "5433")...)
-	out = h.merge(t, app.Merge{From: "c", Into: "d", Takes: []manifest.Take{{Path: "services.postgresql", Side: manifest.Ours}}}, app.MergeConflicts)
+	out = h.merge(t, environments.Merge{From: "c", Into: "d", Takes: []manifest.Take{{Path: "services.postgresql", Side: manifest.Ours}}}, environments.MergeConflicts)
 	if len(out.Conflicts) != 1 || out.Conflicts[0].Kind != manifest.ConflictInvalid {
 		t.Errorf("got %+v", out.Conflicts)
 	}
@@ -72,7 +72,7 @@ func TestMerge(t *testing.T) {
 func TestMergeIsBuiltFirst(t *testing.T) {
 	h := newHost(t)
 	h.create(t)
-	begin := func(name string) (*app.Merged, *nixspace.Version) {
+	begin := func(name string) (*environments.Merged, *nixspace.Version) {
 		t.Helper()
 		h.packages.Fail(nil)
 		h.branch(t, "shop", name+"-theirs", set("postgresql", "16")...)
@@ -80,13 +80,13 @@ func TestMergeIsBuiltFirst(t *testing.T) {
 		h.work(t)
 		h.packages.SetPresent(false, "postgresql_16")
 		before := h.version(t, name)
-		out := h.merge(t, app.Merge{From: name + "-theirs", Into: name}, app.MergeBuilding)
+		out := h.merge(t, environments.Merge{From: name + "-theirs", Into: name}, environments.MergeBuilding)
 		if h.version(t, name).ID != before.ID {
 			t.Fatalf("%s: the head moved before the result was built", name)
 		}
 		return out, before
 	}
-	ends := func(name string, out *app.Merged, head nixspace.ID, status nixspace.MergeStatus, code string) {
+	ends := func(name string, out *environments.Merged, head nixspace.ID, status nixspace.MergeStatus, code string) {
 		t.Helper()
 		m, err := h.MergeByID(h.ctx, out.Merge.ID)
 		if err != nil || m.Status != status || m.ErrorCode != code {
@@ -139,7 +139,7 @@ func TestMergeIsBuiltFirst(t *testing.T) {
 	h.branch(t, "shop", "ff")
 	h.packages.SetPresent(false, "postgresql_14")
 	h.branch(t, "shop", "ff-theirs", set("postgresql", "14")...)
-	out = h.merge(t, app.Merge{From: "ff-theirs", Into: "ff"}, app.MergeBuilding)
+	out = h.merge(t, environments.Merge{From: "ff-theirs", Into: "ff"}, environments.MergeBuilding)
 	h.work(t)
 	ends("ff", out, h.version(t, "ff-theirs").ID, nixspace.MergeDone, "")
 }
@@ -161,17 +161,17 @@ func TestFiftyWriters(t *testing.T) {
 			var err error
 			switch {
 			case i < 5:
-				var out *app.Merged
-				if out, err = h.Merge(h.ctx, app.Merge{From: fmt.Sprintf("b%d", i), Into: "shop"}); err == nil {
+				var out *environments.Merged
+				if out, err = h.Merge(h.ctx, environments.Merge{From: fmt.Sprintf("b%d", i), Into: "shop"}); err == nil {
 					v = out.Version
 				}
 			case i == 5:
-				v, _, err = h.Change(h.ctx, app.Change{Ref: "shop", Manifest: shop + "LAST = \"1\"\n"})
+				v, _, err = h.Change(h.ctx, environments.Change{Ref: "shop", Manifest: shop + "LAST = \"1\"\n"})
 			case i < 10: // as they saw it at the start: all but one of them fail
 				head := h.version(t, "shop@{2100-01-01}")
-				v, _, err = h.Change(h.ctx, app.Change{Ref: "shop", Edits: set(fmt.Sprintf("env.W%d", i), "1"), ExpectedHead: head.VersionHash})
+				v, _, err = h.Change(h.ctx, environments.Change{Ref: "shop", Edits: set(fmt.Sprintf("env.W%d", i), "1"), ExpectedHead: head.VersionHash})
 			default:
-				v, _, err = h.Change(h.ctx, app.Change{Ref: "shop", Edits: set(fmt.Sprintf("env.W%d", i), "1")})
+				v, _, err = h.Change(h.ctx, environments.Change{Ref: "shop", Edits: set(fmt.Sprintf("env.W%d", i), "1")})
 			}
 			if code := nixspace.ErrorCode(err); err != nil && (i < 5 || i >= 10 || code != "head_moved") {
 				t.Errorf("writer %d: %v", i, err)
@@ -251,7 +251,7 @@ func TestMergingKeepsEverything(t *testing.T) {
 				h.branch(t, name, next)
 				names = append(names, next)
 			case 1:
-				if _, err := h.Merge(h.ctx, app.Merge{From: rapid.SampledFrom(names).Draw(rt, "from"), Into: name}); err != nil {
+				if _, err := h.Merge(h.ctx, environments.Merge{From: rapid.SampledFrom(names).Draw(rt, "from"), Into: name}); err != nil {
 					rt.Fatal(err)
 				}
 			default:
@@ -261,7 +261,7 @@ func TestMergingKeepsEverything(t *testing.T) {
 			}
 		}
 		for _, name := range names {
-			if out, err := h.Merge(h.ctx, app.Merge{From: name, Into: base}); err != nil || len(out.Conflicts) > 0 {
+			if out, err := h.Merge(h.ctx, environments.Merge{From: name, Into: base}); err != nil || len(out.Conflicts) > 0 {
 				rt.Fatalf("merge %s: %+v, %v", name, out, err)
 			}
 		}
@@ -275,7 +275,7 @@ func TestMergingKeepsEverything(t *testing.T) {
 			rt.Fatalf("got %v, want %v", m.Env, want)
 		}
 		for _, name := range names {
-			if out, err := h.Merge(h.ctx, app.Merge{From: name, Into: base}); err != nil || out.Outcome != app.MergeUpToDate {
+			if out, err := h.Merge(h.ctx, environments.Merge{From: name, Into: base}); err != nil || out.Outcome != environments.MergeUpToDate {
 				rt.Fatalf("merge %s again: %+v, %v", name, out, err)
 			}
 		}

@@ -8,10 +8,11 @@ import (
 	"time"
 
 	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/environments"
+	"github.com/nixspace/nixspace/app/sessions"
 )
 
-func (h *host) startSession(t testing.TB, in app.StartSession) nixspace.Session {
+func (h *host) startSession(t testing.TB, in sessions.StartSession) nixspace.Session {
 	t.Helper()
 	s, err := h.StartSession(h.ctx, in)
 	if err != nil {
@@ -23,7 +24,7 @@ func (h *host) startSession(t testing.TB, in app.StartSession) nixspace.Session 
 func TestSession(t *testing.T) {
 	h := newHost(t)
 	h.create(t)
-	s := h.startSession(t, app.StartSession{Ref: "shop"})
+	s := h.startSession(t, sessions.StartSession{Ref: "shop"})
 	if s.Ref() != "shop/shop/1" || s.Status != nixspace.SessionCreating || s.Generation != 1 {
 		t.Errorf("got %+v", s)
 	}
@@ -54,7 +55,7 @@ func TestSession(t *testing.T) {
 		t.Error(err)
 	}
 	wantCode(t, h.RemoveSession(h.ctx, "shop/1"), nixspace.KindConflict, "session_not_stopped")
-	_, err = h.StartSession(h.ctx, app.StartSession{Ref: "shop/1"})
+	_, err = h.StartSession(h.ctx, sessions.StartSession{Ref: "shop/1"})
 	wantCode(t, err, nixspace.KindConflict, "session_not_stopped")
 
 	stopped, err := h.StopSession(h.ctx, "shop/shop/1")
@@ -71,7 +72,7 @@ func TestSession(t *testing.T) {
 	if !h.machines.HasDisk(s.ID) {
 		t.Error("the disk of a stopped session is gone")
 	}
-	h.startSession(t, app.StartSession{Ref: "shop/1"})
+	h.startSession(t, sessions.StartSession{Ref: "shop/1"})
 	s = h.await(t, s.ID, nixspace.SessionRunning)
 	if s.Generation != 2 || s.Number != 1 || s.Reason != "" {
 		t.Errorf("got %+v", s)
@@ -92,8 +93,8 @@ func TestSession(t *testing.T) {
 func TestSessionsList(t *testing.T) {
 	h := newHost(t)
 	h.create(t)
-	one := h.startSession(t, app.StartSession{Ref: "shop"})
-	two := h.startSession(t, app.StartSession{Ref: "shop"})
+	one := h.startSession(t, sessions.StartSession{Ref: "shop"})
+	two := h.startSession(t, sessions.StartSession{Ref: "shop"})
 	h.await(t, one.ID, nixspace.SessionRunning)
 	h.await(t, two.ID, nixspace.SessionRunning)
 	if _, err := h.StopSession(h.ctx, "shop/1"); err != nil {
@@ -112,7 +113,7 @@ func TestSessionBuildsFirst(t *testing.T) {
 	h := newHost(t)
 	_, b := branchAbsent(t, h)
 	h.keepWorking(t)
-	s := h.startSession(t, app.StartSession{Ref: "pg13"})
+	s := h.startSession(t, sessions.StartSession{Ref: "pg13"})
 	h.await(t, s.ID, nixspace.SessionRunning)
 	if b, err := h.BuildByID(h.ctx, b.ID); err != nil || b.Status != nixspace.BuildSucceeded {
 		t.Errorf("got %+v, %v", b, err)
@@ -123,7 +124,7 @@ func TestSessionFails(t *testing.T) {
 	h := newHost(t)
 	h.create(t)
 	h.machines.Fail(nixspace.Errorf(nixspace.KindLimit, "memory_short", "the host has no 512 MiB left"))
-	s := h.startSession(t, app.StartSession{Ref: "shop", Ephemeral: true})
+	s := h.startSession(t, sessions.StartSession{Ref: "shop", Ephemeral: true})
 	s = h.await(t, s.ID, nixspace.SessionFailed)
 	if s.ReasonCode != "memory_short" || s.EndedAt.IsZero() || h.machines.HasDisk(s.ID) {
 		t.Errorf("got %+v", s)
@@ -132,11 +133,11 @@ func TestSessionFails(t *testing.T) {
 	h.machines.Fail(nil)
 	h.packages.SetPresent(false, "postgresql_14")
 	h.packages.Fail(nixspace.Errorf(nixspace.KindBuild, "no_network", "there is no network"))
-	if _, _, _, err := h.Branch(h.ctx, app.Branch{From: "shop", Name: "pg14", Edits: set("postgresql", "14")}); err != nil {
+	if _, _, _, err := h.Branch(h.ctx, environments.Branch{From: "shop", Name: "pg14", Edits: set("postgresql", "14")}); err != nil {
 		t.Fatal(err)
 	}
 	h.keepWorking(t)
-	s = h.startSession(t, app.StartSession{Ref: "pg14"})
+	s = h.startSession(t, sessions.StartSession{Ref: "pg14"})
 	s = h.await(t, s.ID, nixspace.SessionFailed)
 	if s.ReasonCode != "build_failed" || !strings.Contains(s.Reason, "there is no network") {
 		t.Errorf("got %+v", s)
@@ -147,7 +148,7 @@ func TestSessionIsStoppedWhileItStarts(t *testing.T) {
 	h := newHost(t)
 	h.create(t)
 	defer h.machines.Hold()()
-	s := h.startSession(t, app.StartSession{Ref: "shop", Ephemeral: true})
+	s := h.startSession(t, sessions.StartSession{Ref: "shop", Ephemeral: true})
 	stopped, err := h.StopSession(h.ctx, "shop/1")
 	if err != nil || stopped.Status != nixspace.SessionStopped {
 		t.Errorf("got %+v, %v", stopped, err)
@@ -160,7 +161,7 @@ func TestSessionIsStoppedWhileItStarts(t *testing.T) {
 func TestMachineEndsByItself(t *testing.T) {
 	h := newHost(t)
 	h.create(t)
-	s := h.startSession(t, app.StartSession{Ref: "shop"})
+	s := h.startSession(t, sessions.StartSession{Ref: "shop"})
 	h.await(t, s.ID, nixspace.SessionRunning)
 	h.machines.Crash(s.ID, "the guest panicked", false)
 	s = h.await(t, s.ID, nixspace.SessionFailed)
@@ -169,7 +170,7 @@ func TestMachineEndsByItself(t *testing.T) {
 	}
 
 	// Nobody said a word: whoever wants to work in it notices.
-	h.startSession(t, app.StartSession{Ref: "shop/1"})
+	h.startSession(t, sessions.StartSession{Ref: "shop/1"})
 	h.await(t, s.ID, nixspace.SessionRunning)
 	h.machines.Crash(s.ID, "", true)
 	_, err := h.Machine(h.ctx, "shop/1")
@@ -183,18 +184,18 @@ func TestMachineEndsByItself(t *testing.T) {
 func TestStaleReportsAreIgnored(t *testing.T) {
 	h := newHost(t)
 	h.create(t)
-	s := h.startSession(t, app.StartSession{Ref: "shop"})
+	s := h.startSession(t, sessions.StartSession{Ref: "shop"})
 	h.await(t, s.ID, nixspace.SessionRunning)
 	if _, err := h.StopSession(h.ctx, "shop/1"); err != nil {
 		t.Fatal(err)
 	}
-	h.startSession(t, app.StartSession{Ref: "shop/1"})
+	h.startSession(t, sessions.StartSession{Ref: "shop/1"})
 	h.await(t, s.ID, nixspace.SessionRunning)
 	// The runner of the first generation was away, and speaks up now.
 	old := nixspace.MachineStatus{SessionID: s.ID, Generation: 1, Status: nixspace.SessionFailed, Reason: "late"}
 	h.machines.Tell(old)
 	// What is sent after it has been applied shows that it was heard.
-	other := h.startSession(t, app.StartSession{Ref: "shop"})
+	other := h.startSession(t, sessions.StartSession{Ref: "shop"})
 	h.await(t, other.ID, nixspace.SessionRunning)
 	h.machines.Crash(other.ID, "heard", false)
 	h.await(t, other.ID, nixspace.SessionFailed)
@@ -207,7 +208,7 @@ func TestShutdownWhileStarting(t *testing.T) {
 	h := newHost(t)
 	h.create(t)
 	defer h.machines.Hold()()
-	s := h.startSession(t, app.StartSession{Ref: "shop"})
+	s := h.startSession(t, sessions.StartSession{Ref: "shop"})
 	ctx, cancel := context.WithCancel(h.ctx)
 	defer cancel()
 	updates, err := h.WatchSession(ctx, string(s.ID))
@@ -224,7 +225,7 @@ func TestShutdownWhileStarting(t *testing.T) {
 	if err != nil || now.Status != nixspace.SessionFailed || now.ReasonCode != "interrupted" {
 		t.Errorf("got %+v, %v", now, err)
 	}
-	_, err = h.StartSession(h.ctx, app.StartSession{Ref: "shop"})
+	_, err = h.StartSession(h.ctx, sessions.StartSession{Ref: "shop"})
 	wantCode(t, err, nixspace.KindUnavailable, "shutting_down")
 }
 
@@ -287,7 +288,7 @@ func TestReconcile(t *testing.T) {
 	// Two builds: one that a dead server was working on, one that waits.
 	var builds []nixspace.ID
 	for i, status := range []nixspace.BuildStatus{nixspace.BuildRunning, nixspace.BuildQueued} {
-		_, v, _, err := h.Branch(h.ctx, app.Branch{From: "shop", Name: []string{"x1", "x2"}[i], Edits: set("env.X", []string{"1", "2"}[i])})
+		_, v, _, err := h.Branch(h.ctx, environments.Branch{From: "shop", Name: []string{"x1", "x2"}[i], Edits: set("env.X", []string{"1", "2"}[i])})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/sessions"
 )
 
 func (h *host) held(t testing.TB) []nixspace.ID {
@@ -26,7 +26,7 @@ func TestSnapshots(t *testing.T) {
 	h := newHost(t)
 	h.create(t)
 	s := h.running(t, "shop")
-	one, err := h.TakeSnapshot(h.ctx, app.TakeSnapshot{Session: "shop/1"})
+	one, err := h.TakeSnapshot(h.ctx, sessions.TakeSnapshot{Session: "shop/1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,14 +36,14 @@ func TestSnapshots(t *testing.T) {
 	if now, err := h.Session(h.ctx, "shop/1"); err != nil || now.Status != nixspace.SessionRunning || now.Generation != 1 {
 		t.Errorf("the session does not go on: %+v, %v", now, err)
 	}
-	_, err = h.TakeSnapshot(h.ctx, app.TakeSnapshot{Session: "shop/1", Name: "s1"})
+	_, err = h.TakeSnapshot(h.ctx, sessions.TakeSnapshot{Session: "shop/1", Name: "s1"})
 	wantCode(t, err, nixspace.KindExists, "snapshot_exists")
-	_, err = h.TakeSnapshot(h.ctx, app.TakeSnapshot{Session: "shop/1", Name: "Über"})
+	_, err = h.TakeSnapshot(h.ctx, sessions.TakeSnapshot{Session: "shop/1", Name: "Über"})
 	wantCode(t, err, nixspace.KindInvalid, "name_invalid")
 
 	// Hibernated it has memory, and stays hibernated; stopped it is a disk.
 	h.hibernated(t, "shop/1")
-	if two, err := h.TakeSnapshot(h.ctx, app.TakeSnapshot{Session: "shop/1", Name: "asleep"}); err != nil || !two.Memory {
+	if two, err := h.TakeSnapshot(h.ctx, sessions.TakeSnapshot{Session: "shop/1", Name: "asleep"}); err != nil || !two.Memory {
 		t.Errorf("got %+v, %v", two, err)
 	}
 	if now, err := h.Session(h.ctx, "shop/1"); err != nil || now.Status != nixspace.SessionHibernated {
@@ -52,12 +52,12 @@ func TestSnapshots(t *testing.T) {
 	if _, err := h.StopSession(h.ctx, "shop/1"); err != nil {
 		t.Fatal(err)
 	}
-	if disk, err := h.TakeSnapshot(h.ctx, app.TakeSnapshot{Session: "shop/1", Name: "disk"}); err != nil || disk.Memory || disk.Consistency != nixspace.ConsistencyClean {
+	if disk, err := h.TakeSnapshot(h.ctx, sessions.TakeSnapshot{Session: "shop/1", Name: "disk"}); err != nil || disk.Memory || disk.Consistency != nixspace.ConsistencyClean {
 		t.Errorf("got %+v, %v", disk, err)
 	}
 
 	// A session from it, and a snapshot of that: the lineage.
-	restored, err := h.RestoreSnapshot(h.ctx, app.RestoreSnapshot{Ref: "shop@s1"})
+	restored, err := h.RestoreSnapshot(h.ctx, sessions.RestoreSnapshot{Ref: "shop@s1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestSnapshots(t *testing.T) {
 	if spec := h.machines.Spec(restored.ID); spec.Snapshot != one.ID || spec.DiskOnly || spec.Throwaway {
 		t.Errorf("got %+v", spec)
 	}
-	child, err := h.TakeSnapshot(h.ctx, app.TakeSnapshot{Session: string(restored.ID), Name: "child"})
+	child, err := h.TakeSnapshot(h.ctx, sessions.TakeSnapshot{Session: string(restored.ID), Name: "child"})
 	if err != nil || child.ParentID != one.ID {
 		t.Errorf("got %+v, %v", child, err)
 	}
@@ -92,12 +92,12 @@ func TestSnapshots(t *testing.T) {
 	if child, err := h.Snapshot(h.ctx, "shop@child"); err != nil || child.ParentID != "" {
 		t.Errorf("its child: got %+v, %v", child, err)
 	}
-	h.startSession(t, app.StartSession{Ref: string(restored.ID)})
+	h.startSession(t, sessions.StartSession{Ref: string(restored.ID)})
 	h.await(t, restored.ID, nixspace.SessionRunning)
 	if h.machines.Spec(restored.ID).Snapshot != "" {
 		t.Error("its own disk would have been replaced")
 	}
-	_, err = h.RestoreSnapshot(h.ctx, app.RestoreSnapshot{Ref: "shop@s1"})
+	_, err = h.RestoreSnapshot(h.ctx, sessions.RestoreSnapshot{Ref: "shop@s1"})
 	wantCode(t, err, nixspace.KindNotFound, "snapshot_unknown")
 }
 
@@ -107,11 +107,11 @@ func TestSnapshotInUse(t *testing.T) {
 	h := newHost(t)
 	h.create(t)
 	h.running(t, "shop")
-	if _, err := h.TakeSnapshot(h.ctx, app.TakeSnapshot{Session: "shop/1"}); err != nil {
+	if _, err := h.TakeSnapshot(h.ctx, sessions.TakeSnapshot{Session: "shop/1"}); err != nil {
 		t.Fatal(err)
 	}
 	h.machines.Fail(nixspace.Errorf(nixspace.KindLimit, "memory_short", "the host has no 512 MiB left"))
-	s, err := h.RestoreSnapshot(h.ctx, app.RestoreSnapshot{Ref: "shop@s1"})
+	s, err := h.RestoreSnapshot(h.ctx, sessions.RestoreSnapshot{Ref: "shop@s1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func TestSnapshotInUse(t *testing.T) {
 	_, err = h.RemoveSnapshot(h.ctx, "shop@s1")
 	wantCode(t, err, nixspace.KindConflict, "snapshot_in_use")
 	h.machines.Fail(nil)
-	h.startSession(t, app.StartSession{Ref: string(s.ID)})
+	h.startSession(t, sessions.StartSession{Ref: string(s.ID)})
 	h.await(t, s.ID, nixspace.SessionRunning)
 	if spec := h.machines.Spec(s.ID); spec.Snapshot == "" || spec.Generation != 2 {
 		t.Errorf("got %+v", spec)
@@ -129,10 +129,10 @@ func TestSnapshotInUse(t *testing.T) {
 	}
 
 	// A throw-away shares memory with it for as long as it lives.
-	if _, err := h.TakeSnapshot(h.ctx, app.TakeSnapshot{Session: "shop/1", Name: "x"}); err != nil {
+	if _, err := h.TakeSnapshot(h.ctx, sessions.TakeSnapshot{Session: "shop/1", Name: "x"}); err != nil {
 		t.Fatal(err)
 	}
-	s, err = h.RestoreSnapshot(h.ctx, app.RestoreSnapshot{Ref: "shop@x", Throwaway: true})
+	s, err = h.RestoreSnapshot(h.ctx, sessions.RestoreSnapshot{Ref: "shop@x", Throwaway: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,12 +141,12 @@ func TestSnapshotInUse(t *testing.T) {
 	wantCode(t, err, nixspace.KindConflict, "snapshot_in_use")
 	_, err = h.HibernateSession(h.ctx, string(s.ID))
 	wantCode(t, err, nixspace.KindConflict, "session_throwaway")
-	_, _, err = h.Fork(h.ctx, app.Fork{Session: string(s.ID)})
+	_, _, err = h.Fork(h.ctx, sessions.Fork{Session: string(s.ID)})
 	wantCode(t, err, nixspace.KindConflict, "session_throwaway")
 	if _, err := h.StopSession(h.ctx, string(s.ID)); err != nil || h.machines.HasDisk(s.ID) {
 		t.Errorf("its disk is left, or %v", err)
 	}
-	_, err = h.StartSession(h.ctx, app.StartSession{Ref: string(s.ID)})
+	_, err = h.StartSession(h.ctx, sessions.StartSession{Ref: string(s.ID)})
 	wantCode(t, err, nixspace.KindConflict, "session_throwaway")
 	if _, err = h.RemoveSnapshot(h.ctx, "shop@x"); err != nil {
 		t.Error(err)
@@ -157,7 +157,7 @@ func TestFork(t *testing.T) {
 	h := newHost(t)
 	h.create(t)
 	origin := h.running(t, "shop")
-	snap, forks, err := h.Fork(h.ctx, app.Fork{Session: "shop/1", Count: 3})
+	snap, forks, err := h.Fork(h.ctx, sessions.Fork{Session: "shop/1", Count: 3})
 	if err != nil || len(forks) != 3 || snap.Name != "" || !snap.Implicit {
 		t.Fatalf("got %+v, %v, %v", snap, forks, err)
 	}
@@ -170,7 +170,7 @@ func TestFork(t *testing.T) {
 			t.Errorf("fork %s began from %q", f.Ref(), h.machines.Began(f.ID))
 		}
 	}
-	if err := app.Sweep(h.App, h.ctx, origin.Since); err != nil {
+	if err := h.App.Sweep(h.ctx, origin.Since); err != nil {
 		t.Fatal(err)
 	}
 	if ids := h.held(t); len(ids) != 0 {
@@ -179,7 +179,7 @@ func TestFork(t *testing.T) {
 
 	// Some fail: the others do not, and the snapshot stays for another try.
 	release := h.machines.Hold()
-	snap, forks, err = h.Fork(h.ctx, app.Fork{Session: "shop/1", Count: 2})
+	snap, forks, err = h.Fork(h.ctx, sessions.Fork{Session: "shop/1", Count: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,13 +200,13 @@ func TestFork(t *testing.T) {
 
 	// A fork that fails leaves nothing.
 	h.machines.FailSnapshots(errors.New("broken"))
-	if _, _, err = h.Fork(h.ctx, app.Fork{Session: "shop/1"}); err == nil {
+	if _, _, err = h.Fork(h.ctx, sessions.Fork{Session: "shop/1"}); err == nil {
 		t.Error("a broken machine was forked")
 	}
 	if all, err := h.Snapshots(h.ctx, "", true); err != nil || len(all) != 0 {
 		t.Errorf("left: %v, %v", all, err)
 	}
-	_, _, err = h.Fork(h.ctx, app.Fork{Session: "shop/1", Count: 1000})
+	_, _, err = h.Fork(h.ctx, sessions.Fork{Session: "shop/1", Count: 1000})
 	wantCode(t, err, nixspace.KindInvalid, "count_invalid")
 }
 
@@ -215,11 +215,11 @@ func TestReconcileSnapshots(t *testing.T) {
 	h := newHost(t)
 	env := h.create(t)
 	s := h.running(t, "shop")
-	kept, err := h.TakeSnapshot(h.ctx, app.TakeSnapshot{Session: "shop/1", Name: "kept"})
+	kept, err := h.TakeSnapshot(h.ctx, sessions.TakeSnapshot{Session: "shop/1", Name: "kept"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	lost, err := h.TakeSnapshot(h.ctx, app.TakeSnapshot{Session: "shop/1", Name: "lost"})
+	lost, err := h.TakeSnapshot(h.ctx, sessions.TakeSnapshot{Session: "shop/1", Name: "lost"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,7 +248,7 @@ func TestReconcileSnapshots(t *testing.T) {
 	if err != nil || len(all) != 2 {
 		t.Errorf("got %v, %v", all, err)
 	}
-	_, err = h.RestoreSnapshot(h.ctx, app.RestoreSnapshot{Ref: "shop@lost"})
+	_, err = h.RestoreSnapshot(h.ctx, sessions.RestoreSnapshot{Ref: "shop@lost"})
 	wantCode(t, err, nixspace.KindNotFound, "snapshot_lost")
 	if _, err := h.RemoveSnapshot(h.ctx, "shop@lost"); err != nil {
 		t.Error(err)

@@ -10,11 +10,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/environments"
+	"github.com/nixspace/nixspace/app/inspect"
+	"github.com/nixspace/nixspace/app/transfer"
 	"github.com/nixspace/nixspace/env/bundle"
 )
 
-func (h *host) export(t testing.TB, q app.ExportQuery) []byte {
+func (h *host) export(t testing.TB, q transfer.ExportQuery) []byte {
 	t.Helper()
 	x, err := h.Export(h.ctx, q)
 	if err != nil {
@@ -51,17 +53,17 @@ func TestMoveToAnotherServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, _, err := h.CreateProject(h.ctx, app.CreateProject{Slug: "shop", Source: "examples/shop", Workspace: ws.Digest}); err != nil {
+	if _, _, _, err := h.CreateProject(h.ctx, environments.CreateProject{Slug: "shop", Source: "examples/shop", Workspace: ws.Digest}); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, _, err := h.Branch(h.ctx, app.Branch{From: "shop", Name: "pg13", Edits: set("postgresql", "13")}); err != nil {
+	if _, _, _, err := h.Branch(h.ctx, environments.Branch{From: "shop", Name: "pg13", Edits: set("postgresql", "13")}); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := h.Change(h.ctx, app.Change{Ref: "pg13", Edits: set("env.A", `"b"`)}); err != nil {
+	if _, _, err := h.Change(h.ctx, environments.Change{Ref: "pg13", Edits: set("env.A", `"b"`)}); err != nil {
 		t.Fatal(err)
 	}
-	file := h.export(t, app.ExportQuery{Ref: "pg13", Closure: true})
-	if !bytes.Equal(file, h.export(t, app.ExportQuery{Ref: "pg13", Closure: true})) {
+	file := h.export(t, transfer.ExportQuery{Ref: "pg13", Closure: true})
+	if !bytes.Equal(file, h.export(t, transfer.ExportQuery{Ref: "pg13", Closure: true})) {
 		t.Error("two exports of the same differ")
 	}
 
@@ -71,12 +73,12 @@ func TestMoveToAnotherServer(t *testing.T) {
 		o.packages.SetPresent(false, attr)
 	}
 	read := func() io.ReadSeeker { return bytes.NewReader(file) }
-	_, err = o.Import(o.ctx, read(), app.ImportQuery{})
+	_, err = o.Import(o.ctx, read(), transfer.ImportQuery{})
 	wantCode(t, err, nixspace.KindInvalid, "closure_untrusted")
 	if ps, err := o.Projects(o.ctx); err != nil || len(ps) != 0 {
 		t.Errorf("a refused import left projects: %v, %v", ps, err)
 	}
-	got, err := o.Import(o.ctx, read(), app.ImportQuery{Trust: true})
+	got, err := o.Import(o.ctx, read(), transfer.ImportQuery{Trust: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,43 +105,43 @@ func TestMoveToAnotherServer(t *testing.T) {
 	}
 
 	// Again, and under another name.
-	again, err := o.Import(o.ctx, read(), app.ImportQuery{})
+	again, err := o.Import(o.ctx, read(), transfer.ImportQuery{})
 	if err != nil || again.Environment.ID != got.Environment.ID || again.Versions != 0 || again.Paths != 0 {
 		t.Errorf("again: %+v, %v", again, err)
 	}
-	other, err := o.Import(o.ctx, read(), app.ImportQuery{As: "copy/old"})
+	other, err := o.Import(o.ctx, read(), transfer.ImportQuery{As: "copy/old"})
 	if err != nil || other.Environment.Ref() != "copy/old" || other.Version.ID != got.Version.ID || other.Versions != 0 {
 		t.Errorf("under another name: %+v, %v", other, err)
 	}
-	if _, _, err := o.Change(o.ctx, app.Change{Ref: "shop/pg13", Edits: set("env.A", `"c"`)}); err != nil {
+	if _, _, err := o.Change(o.ctx, environments.Change{Ref: "shop/pg13", Edits: set("env.A", `"c"`)}); err != nil {
 		t.Fatal(err)
 	}
-	_, err = o.Import(o.ctx, read(), app.ImportQuery{})
+	_, err = o.Import(o.ctx, read(), transfer.ImportQuery{})
 	wantCode(t, err, nixspace.KindExists, "environment_exists")
-	_, err = o.Import(o.ctx, read(), app.ImportQuery{As: "../x"})
+	_, err = o.Import(o.ctx, read(), transfer.ImportQuery{As: "../x"})
 	wantCode(t, err, nixspace.KindInvalid, "name_invalid")
-	_, err = o.Import(o.ctx, bytes.NewReader(file[:len(file)/2]), app.ImportQuery{As: "x"})
+	_, err = o.Import(o.ctx, bytes.NewReader(file[:len(file)/2]), transfer.ImportQuery{As: "x"})
 	wantCode(t, err, nixspace.KindInvalid, bundle.CodeTruncated)
 
 	// A part of the history fits only on top of the rest.
-	part := h.export(t, app.ExportQuery{Ref: "pg13", History: 1, NoCode: true})
-	if in, err := o.Import(o.ctx, bytes.NewReader(part), app.ImportQuery{As: "part"}); err != nil || in.Versions != 0 {
+	part := h.export(t, transfer.ExportQuery{Ref: "pg13", History: 1, NoCode: true})
+	if in, err := o.Import(o.ctx, bytes.NewReader(part), transfer.ImportQuery{As: "part"}); err != nil || in.Versions != 0 {
 		t.Errorf("a part of what is here: %+v, %v", in, err)
 	}
 	n := newHost(t)
-	_, err = n.Import(n.ctx, bytes.NewReader(part), app.ImportQuery{})
+	_, err = n.Import(n.ctx, bytes.NewReader(part), transfer.ImportQuery{})
 	wantCode(t, err, nixspace.KindInvalid, "history_missing")
 
 	// Without store paths it is built anew, also in a project of another name.
-	plain := h.export(t, app.ExportQuery{Ref: "shop"})
-	in, err := n.Import(n.ctx, bytes.NewReader(plain), app.ImportQuery{As: "mine/shop"})
+	plain := h.export(t, transfer.ExportQuery{Ref: "shop"})
+	in, err := n.Import(n.ctx, bytes.NewReader(plain), transfer.ImportQuery{As: "mine/shop"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if in.Build.Status != nixspace.BuildSucceeded || in.Version.DrvPath != h.history(t, "shop")[0].DrvPath {
 		t.Errorf("built anew: %+v, %+v", in.Build, in.Version)
 	}
-	if _, _, _, err := n.Branch(n.ctx, app.Branch{From: "mine/shop", Name: "next", Edits: set("postgresql", "14")}); err != nil {
+	if _, _, _, err := n.Branch(n.ctx, environments.Branch{From: "mine/shop", Name: "next", Edits: set("postgresql", "14")}); err != nil {
 		t.Error(err)
 	}
 }
@@ -149,24 +151,24 @@ func TestMoveOfMerges(t *testing.T) {
 	h := newHost(t)
 	h.create(t)
 	for _, name := range []string{"a", "b"} {
-		if _, _, _, err := h.Branch(h.ctx, app.Branch{From: "shop", Name: name, Edits: set("env."+strings.ToUpper(name), `"1"`)}); err != nil {
+		if _, _, _, err := h.Branch(h.ctx, environments.Branch{From: "shop", Name: name, Edits: set("env."+strings.ToUpper(name), `"1"`)}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, _, err := h.Change(h.ctx, app.Change{Ref: "b", Edits: set("postgresql", "14")}); err != nil {
+	if _, _, err := h.Change(h.ctx, environments.Change{Ref: "b", Edits: set("postgresql", "14")}); err != nil {
 		t.Fatal(err)
 	}
 	for _, from := range []string{"a", "b"} {
-		m, err := h.Merge(h.ctx, app.Merge{From: from, Into: "shop", NoFastForward: true})
-		if err != nil || m.Outcome != app.MergeMerged {
+		m, err := h.Merge(h.ctx, environments.Merge{From: from, Into: "shop", NoFastForward: true})
+		if err != nil || m.Outcome != environments.MergeMerged {
 			t.Fatalf("merge %s: %+v, %v", from, m, err)
 		}
 	}
-	if _, _, err := h.Change(h.ctx, app.Change{Ref: "shop", Edits: set("env.C", `"1"`)}); err != nil {
+	if _, _, err := h.Change(h.ctx, environments.Change{Ref: "shop", Edits: set("env.C", `"1"`)}); err != nil {
 		t.Fatal(err)
 	}
 	o := newHost(t)
-	got, err := o.Import(o.ctx, bytes.NewReader(h.export(t, app.ExportQuery{Ref: "shop", Closure: true})), app.ImportQuery{Trust: true})
+	got, err := o.Import(o.ctx, bytes.NewReader(h.export(t, transfer.ExportQuery{Ref: "shop", Closure: true})), transfer.ImportQuery{Trust: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,17 +179,17 @@ func TestMoveOfMerges(t *testing.T) {
 		t.Errorf("history (-exported +imported):\n%s", diff)
 	}
 	// What was merged is there too, and a part of it can go home again.
-	back := o.export(t, app.ExportQuery{Ref: "shop~1", History: 2, NoCode: true})
-	in, err := h.Import(h.ctx, bytes.NewReader(back), app.ImportQuery{As: "back"})
+	back := o.export(t, transfer.ExportQuery{Ref: "shop~1", History: 2, NoCode: true})
+	in, err := h.Import(h.ctx, bytes.NewReader(back), transfer.ImportQuery{As: "back"})
 	if err != nil || in.Versions != 0 || in.Version.VersionHash != h.history(t, "shop")[1].VersionHash {
 		t.Errorf("back: %+v, %v", in, err)
 	}
 	// References of every kind can be compared.
-	d, err := h.Diff(h.ctx, app.DiffQuery{From: "shop~2", To: "shop@{0}"})
+	d, err := h.Diff(h.ctx, inspect.DiffQuery{From: "shop~2", To: "shop@{0}"})
 	if err != nil || len(d.Changes) == 0 || d.FromRef != "shop~2" || d.Closure == nil {
 		t.Errorf("%+v, %v", d, err)
 	}
-	if d, err := h.Diff(h.ctx, app.DiffQuery{To: "shop~1", ManifestOnly: true}); err != nil || len(d.Changes) != 2 {
+	if d, err := h.Diff(h.ctx, inspect.DiffQuery{To: "shop~1", ManifestOnly: true}); err != nil || len(d.Changes) != 2 {
 		t.Errorf("what the merge brought: %+v, %v", d, err)
 	}
 }
@@ -196,12 +198,12 @@ func TestExportNeedsABuild(t *testing.T) {
 	h := newHost(t)
 	h.packages.SetPresent(false, "postgresql_15")
 	h.create(t)
-	_, err := h.Export(h.ctx, app.ExportQuery{Ref: "shop", Closure: true})
+	_, err := h.Export(h.ctx, transfer.ExportQuery{Ref: "shop", Closure: true})
 	wantCode(t, err, nixspace.KindInvalid, "not_built")
-	if b := h.export(t, app.ExportQuery{Ref: "shop"}); len(b) == 0 {
+	if b := h.export(t, transfer.ExportQuery{Ref: "shop"}); len(b) == 0 {
 		t.Error("nothing was exported")
 	}
-	_, err = h.Export(h.ctx, app.ExportQuery{Ref: "nope"})
+	_, err = h.Export(h.ctx, transfer.ExportQuery{Ref: "nope"})
 	wantCode(t, err, nixspace.KindNotFound, "environment_unknown")
 }
 

@@ -22,7 +22,8 @@ import (
 	"github.com/riverqueue/river/rivertype"
 
 	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/builds"
+	"github.com/nixspace/nixspace/app/records"
 )
 
 const (
@@ -64,7 +65,7 @@ type Queue struct {
 	stopping atomic.Bool
 }
 
-var _ app.Jobs = (*Queue)(nil)
+var _ builds.Jobs = (*Queue)(nil)
 
 // buildArgs are the arguments of a build job. The name of the field is in the
 // database: it stays.
@@ -159,8 +160,8 @@ func (q *Queue) Stop(ctx context.Context) error {
 	return nil
 }
 
-// EnqueueBuild implements app.Jobs.
-func (q *Queue) EnqueueBuild(ctx context.Context, tx app.Tx, build nixspace.ID) error {
+// EnqueueBuild implements builds.Jobs.
+func (q *Queue) EnqueueBuild(ctx context.Context, tx records.Tx, build nixspace.ID) error {
 	args := buildArgs{Build: build}
 	t, ok := tx.(interface{ PgxTx() pgx.Tx })
 	if !ok {
@@ -178,7 +179,7 @@ func (q *Queue) EnqueueBuild(ctx context.Context, tx app.Tx, build nixspace.ID) 
 	return nil
 }
 
-// CancelBuild implements app.Jobs. A running job's context ends; the call does
+// CancelBuild implements builds.Jobs. A running job's context ends; the call does
 // not wait for it. There may be nothing to cancel.
 func (q *Queue) CancelBuild(ctx context.Context, build nixspace.ID) error {
 	rows, err := q.pool.Query(ctx, `select id from river_job where kind = $1 and args @> jsonb_build_object('build_id', $2::text) and finalized_at is null`,

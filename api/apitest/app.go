@@ -17,11 +17,12 @@ import (
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/api/graph"
-	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/environments"
+	"github.com/nixspace/nixspace/app/sessions"
 )
 
 // Owner is who acts in tests.
-var Owner = app.Actor{ID: "11111111-1111-4111-8111-111111111111", Name: "owner"}
+var Owner = nixspace.Actor{ID: "11111111-1111-4111-8111-111111111111", Name: "owner"}
 
 // App answers as [app.App] does. It is safe for concurrent use.
 type App struct {
@@ -51,20 +52,20 @@ type App struct {
 func New() *App {
 	a := &App{calls: map[string]int{}}
 	a.changed = sync.NewCond(&a.mu)
-	ctx := app.WithActor(context.Background(), Owner)
+	ctx := nixspace.WithActor(context.Background(), Owner)
 	must := func(err error) {
 		if err != nil {
 			panic(err)
 		}
 	}
-	_, _, _, err := a.CreateProject(ctx, app.CreateProject{Slug: "shop", Source: "shop", Workspace: strings.Repeat("ab", 32), Manifest: Manifest})
+	_, _, _, err := a.CreateProject(ctx, environments.CreateProject{Slug: "shop", Source: "shop", Workspace: strings.Repeat("ab", 32), Manifest: Manifest})
 	must(err)
-	_, _, _, err = a.Branch(ctx, app.Branch{
+	_, _, _, err = a.Branch(ctx, environments.Branch{
 		From: "shop", Name: "pg13", Message: "try the old one",
-		Edits: []app.Edit{{Op: nixspace.ChangeSet, Key: "postgresql", Value: "13"}},
+		Edits: []environments.Edit{{Op: nixspace.ChangeSet, Key: "postgresql", Value: "13"}},
 	})
 	must(err)
-	_, err = a.StartSession(ctx, app.StartSession{Ref: "shop"})
+	_, err = a.StartSession(ctx, sessions.StartSession{Ref: "shop"})
 	must(err)
 	a.calls = map[string]int{}
 	return a
@@ -103,7 +104,7 @@ func (a *App) AwaitWatchers(ctx context.Context, n int) error {
 
 // enter begins a call: it counts it, and checks that somebody acts.
 func (a *App) enter(ctx context.Context, method string) (unlock func(), err error) {
-	if _, err := app.ActorFrom(ctx); err != nil {
+	if _, err := nixspace.ActorFrom(ctx); err != nil {
 		return nil, err
 	}
 	a.mu.Lock()
@@ -225,7 +226,7 @@ func (a *App) Machine(ctx context.Context, ref string) (nixspace.Machine, error)
 }
 
 // CreateProject makes a project.
-func (a *App) CreateProject(ctx context.Context, in app.CreateProject) (*nixspace.Project, *nixspace.Environment, *nixspace.Build, error) {
+func (a *App) CreateProject(ctx context.Context, in environments.CreateProject) (*nixspace.Project, *nixspace.Environment, *nixspace.Build, error) {
 	unlock, err := a.enter(ctx, "CreateProject")
 	if err != nil {
 		return nil, nil, nil, err
@@ -346,7 +347,7 @@ func (a *App) versionByID(id nixspace.ID) *nixspace.Version {
 }
 
 // describe is the message of a change that has none.
-func describe(edits []app.Edit) string {
+func describe(edits []environments.Edit) string {
 	var words []string
 	for _, e := range edits {
 		words = append(words, strings.TrimSpace(fmt.Sprintf("%s %s %s", e.Op, e.Key, e.Value)))
@@ -355,7 +356,7 @@ func describe(edits []app.Edit) string {
 }
 
 // edit applies edits to the packages of a version.
-func edit(v *nixspace.Version, edits []app.Edit) (map[string]string, []nixspace.Change, error) {
+func edit(v *nixspace.Version, edits []environments.Edit) (map[string]string, []nixspace.Change, error) {
 	packages := map[string]string{}
 	for line := range strings.Lines(v.Manifest) {
 		if name, major, ok := strings.Cut(strings.TrimSpace(line), " = "); ok && name != "schema" {
@@ -380,7 +381,7 @@ func edit(v *nixspace.Version, edits []app.Edit) (map[string]string, []nixspace.
 }
 
 // Branch makes an environment from another one.
-func (a *App) Branch(ctx context.Context, in app.Branch) (*nixspace.Environment, *nixspace.Version, *nixspace.Build, error) {
+func (a *App) Branch(ctx context.Context, in environments.Branch) (*nixspace.Environment, *nixspace.Version, *nixspace.Build, error) {
 	unlock, err := a.enter(ctx, "Branch")
 	if err != nil {
 		return nil, nil, nil, err
@@ -416,7 +417,7 @@ func (a *App) Branch(ctx context.Context, in app.Branch) (*nixspace.Environment,
 }
 
 // Change makes a new version.
-func (a *App) Change(ctx context.Context, in app.Change) (*nixspace.Version, *nixspace.Build, error) {
+func (a *App) Change(ctx context.Context, in environments.Change) (*nixspace.Version, *nixspace.Build, error) {
 	unlock, err := a.enter(ctx, "Change")
 	if err != nil {
 		return nil, nil, err

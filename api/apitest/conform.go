@@ -8,25 +8,27 @@ import (
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/environments"
+	"github.com/nixspace/nixspace/app/sessions"
 )
 
 // Subject is what [Conform] asks of an application.
 type Subject interface {
-	CreateProject(ctx context.Context, in app.CreateProject) (*nixspace.Project, *nixspace.Environment, *nixspace.Build, error)
+	CreateProject(ctx context.Context, in environments.CreateProject) (*nixspace.Project, *nixspace.Environment, *nixspace.Build, error)
 	Projects(ctx context.Context) ([]nixspace.Project, error)
 	Project(ctx context.Context, ref string) (*nixspace.Project, error)
 	Environments(ctx context.Context, project string) ([]nixspace.Environment, error)
 	Environment(ctx context.Context, ref string) (*nixspace.Environment, error)
 	EnvironmentsByID(ctx context.Context, ids []nixspace.ID) ([]nixspace.Environment, error)
-	Branch(ctx context.Context, in app.Branch) (*nixspace.Environment, *nixspace.Version, *nixspace.Build, error)
-	Change(ctx context.Context, in app.Change) (*nixspace.Version, *nixspace.Build, error)
+	Branch(ctx context.Context, in environments.Branch) (*nixspace.Environment, *nixspace.Version, *nixspace.Build, error)
+	Change(ctx context.Context, in environments.Change) (*nixspace.Version, *nixspace.Build, error)
 	Version(ctx context.Context, ref string) (*nixspace.Version, error)
 	VersionsByID(ctx context.Context, ids []nixspace.ID) ([]nixspace.Version, error)
 	Versions(ctx context.Context, ref string, before int64, limit int) ([]nixspace.Version, error)
 	Build(ctx context.Context, versionRef string) (*nixspace.Build, error)
 	BuildByID(ctx context.Context, id nixspace.ID) (*nixspace.Build, error)
 	WatchBuild(ctx context.Context, id nixspace.ID) (<-chan nixspace.BuildUpdate, error)
-	StartSession(ctx context.Context, in app.StartSession) (*nixspace.Session, error)
+	StartSession(ctx context.Context, in sessions.StartSession) (*nixspace.Session, error)
 	Sessions(ctx context.Context, ref string, all bool) ([]nixspace.Session, error)
 	Session(ctx context.Context, ref string) (*nixspace.Session, error)
 	WatchSession(ctx context.Context, ref string) (<-chan nixspace.SessionUpdate, error)
@@ -43,7 +45,7 @@ var _ Subject = (*app.App)(nil)
 // acts. Builds and sessions must come to their end by themselves.
 func Conform(ctx context.Context, t *testing.T, a Subject) {
 	c := conformance{Subject: a, ctx: ctx}
-	_, _, _, err := a.CreateProject(ctx, app.CreateProject{Slug: "conform", Source: "conform", Manifest: Manifest})
+	_, _, _, err := a.CreateProject(ctx, environments.CreateProject{Slug: "conform", Source: "conform", Manifest: Manifest})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,16 +75,16 @@ func (c conformance) nobody(t *testing.T) {
 	ctx := t.Context()
 	_, err := c.Projects(ctx)
 	wantKind(t, "projects", err, nixspace.KindUnauthorized)
-	_, _, _, err = c.Branch(ctx, app.Branch{From: "conform/conform", Name: "mine"})
+	_, _, _, err = c.Branch(ctx, environments.Branch{From: "conform/conform", Name: "mine"})
 	wantKind(t, "branch", err, nixspace.KindUnauthorized)
-	_, err = c.StartSession(ctx, app.StartSession{Ref: "conform/conform"})
+	_, err = c.StartSession(ctx, sessions.StartSession{Ref: "conform/conform"})
 	wantKind(t, "start", err, nixspace.KindUnauthorized)
 	_, err = c.WatchEvents(ctx, 0)
 	wantKind(t, "events", err, nixspace.KindUnauthorized)
 }
 
 func (c conformance) projects(t *testing.T) {
-	_, _, _, err := c.CreateProject(c.ctx, app.CreateProject{Slug: "conform", Manifest: Manifest})
+	_, _, _, err := c.CreateProject(c.ctx, environments.CreateProject{Slug: "conform", Manifest: Manifest})
 	wantKind(t, "a project that exists", err, nixspace.KindExists)
 	_, err = c.Project(c.ctx, "no-such-project")
 	wantKind(t, "an unknown project", err, nixspace.KindNotFound)
@@ -105,7 +107,7 @@ func (c conformance) environments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	same, v, _, err := c.Branch(c.ctx, app.Branch{From: "conform/conform", Name: "same"})
+	same, v, _, err := c.Branch(c.ctx, environments.Branch{From: "conform/conform", Name: "same"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,8 +118,8 @@ func (c conformance) environments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pg13, v, _, err := c.Branch(c.ctx, app.Branch{
-		From: "conform/conform", Name: "older", Edits: []app.Edit{{Op: nixspace.ChangeSet, Key: "postgresql", Value: "13"}},
+	pg13, v, _, err := c.Branch(c.ctx, environments.Branch{
+		From: "conform/conform", Name: "older", Edits: []environments.Edit{{Op: nixspace.ChangeSet, Key: "postgresql", Value: "13"}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -125,9 +127,9 @@ func (c conformance) environments(t *testing.T) {
 	if pg13.Hash == parent.Hash || pg13.Head != v.ID || v.EnvironmentID != pg13.ID || !slices.Equal(v.Parents, []string{head.VersionHash}) || v.Message == "" {
 		t.Errorf("a branch with an edit is %+v at %+v", pg13, v)
 	}
-	_, _, _, err = c.Branch(c.ctx, app.Branch{From: "conform/conform", Name: "older"})
+	_, _, _, err = c.Branch(c.ctx, environments.Branch{From: "conform/conform", Name: "older"})
 	wantKind(t, "a branch that exists", err, nixspace.KindExists)
-	_, _, _, err = c.Branch(c.ctx, app.Branch{From: "conform/nothing", Name: "x"})
+	_, _, _, err = c.Branch(c.ctx, environments.Branch{From: "conform/nothing", Name: "x"})
 	wantKind(t, "a branch of nothing", err, nixspace.KindNotFound)
 	_, err = c.Environment(c.ctx, "conform/nothing")
 	wantKind(t, "an unknown environment", err, nixspace.KindNotFound)
@@ -152,10 +154,10 @@ func (c conformance) versions(t *testing.T) {
 	if err != nil || first.ID != before.Head {
 		t.Fatalf("the head: %+v, %v", first, err)
 	}
-	edits := []app.Edit{{Op: nixspace.ChangeSet, Key: "postgresql", Value: "14"}}
-	_, _, err = c.Change(c.ctx, app.Change{Ref: "conform/older", ExpectedHead: strings.Repeat("0", 64), Edits: edits})
+	edits := []environments.Edit{{Op: nixspace.ChangeSet, Key: "postgresql", Value: "14"}}
+	_, _, err = c.Change(c.ctx, environments.Change{Ref: "conform/older", ExpectedHead: strings.Repeat("0", 64), Edits: edits})
 	wantKind(t, "a head that moved", err, nixspace.KindConflict)
-	second, _, err := c.Change(c.ctx, app.Change{Ref: "conform/older", ExpectedHead: first.VersionHash, Edits: edits, Message: "newer"})
+	second, _, err := c.Change(c.ctx, environments.Change{Ref: "conform/older", ExpectedHead: first.VersionHash, Edits: edits, Message: "newer"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,9 +233,9 @@ func (c conformance) follow(t *testing.T, ref string, status nixspace.SessionSta
 }
 
 func (c conformance) sessions(t *testing.T) {
-	_, err := c.StartSession(c.ctx, app.StartSession{Ref: "conform/nothing"})
+	_, err := c.StartSession(c.ctx, sessions.StartSession{Ref: "conform/nothing"})
 	wantKind(t, "a session of nothing", err, nixspace.KindNotFound)
-	s, err := c.StartSession(c.ctx, app.StartSession{Ref: "conform/same"})
+	s, err := c.StartSession(c.ctx, sessions.StartSession{Ref: "conform/same"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -293,7 +295,7 @@ func (c conformance) events(t *testing.T) {
 	// From now on: nothing of the past.
 	seen := next(0, func() {
 		var err error
-		if env, _, _, err = c.Branch(c.ctx, app.Branch{From: "conform/conform", Name: "told"}); err != nil {
+		if env, _, _, err = c.Branch(c.ctx, environments.Branch{From: "conform/conform", Name: "told"}); err != nil {
 			t.Fatal(err)
 		}
 	})

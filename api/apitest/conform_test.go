@@ -5,12 +5,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/api/apitest"
-	"github.com/nixspace/nixspace/app"
 )
 
 func TestConform(t *testing.T) {
-	ctx, cancel := context.WithTimeout(app.WithActor(t.Context(), apitest.Owner), time.Minute)
+	ctx, cancel := context.WithTimeout(nixspace.WithActor(t.Context(), apitest.Owner), time.Minute)
 	defer cancel()
 	apitest.Conform(ctx, t, apitest.New())
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/inspect"
 	"github.com/nixspace/nixspace/env/closure"
 	"github.com/nixspace/nixspace/env/manifest"
 )
@@ -29,7 +29,7 @@ func sideOf(env, pg string, size int64) closure.Side {
 }
 
 // Diff implements graph.App: PostgreSQL 15 of shop was replaced by 13.
-func (a *App) Diff(ctx context.Context, in app.DiffQuery) (*app.Difference, error) {
+func (a *App) Diff(ctx context.Context, in inspect.DiffQuery) (*inspect.Difference, error) {
 	unlock, err := a.enter(ctx, "Diff")
 	if err != nil {
 		return nil, err
@@ -39,7 +39,7 @@ func (a *App) Diff(ctx context.Context, in app.DiffQuery) (*app.Difference, erro
 	if err != nil {
 		return nil, err
 	}
-	d := &app.Difference{
+	d := &inspect.Difference{
 		To: to, ToRef: in.To, FromRef: in.From,
 		Changes: []nixspace.Change{{Op: nixspace.ChangeSet, Path: "packages.postgresql", From: "15 (15.18)", To: "13 (13.23)"}},
 		Edits:   []manifest.Edit{{Op: nixspace.ChangeSet, Key: "packages.postgresql", Value: `"13"`}},
@@ -60,7 +60,7 @@ func (a *App) Diff(ctx context.Context, in app.DiffQuery) (*app.Difference, erro
 }
 
 // Why implements graph.App.
-func (a *App) Why(ctx context.Context, in app.WhyQuery) (*app.Reasons, error) {
+func (a *App) Why(ctx context.Context, in inspect.WhyQuery) (*inspect.Reasons, error) {
 	unlock, err := a.enter(ctx, "Why")
 	if err != nil {
 		return nil, err
@@ -73,7 +73,7 @@ func (a *App) Why(ctx context.Context, in app.WhyQuery) (*app.Reasons, error) {
 	if in.What != "postgresql" {
 		return nil, nixspace.Errorf(nixspace.KindNotFound, "package_absent", "%q is not in %s", in.What, in.Ref)
 	}
-	return &app.Reasons{Ref: in.Ref, Version: v, Reasons: []app.Reason{{
+	return &inspect.Reasons{Ref: in.Ref, Version: v, Reasons: []inspect.Reason{{
 		Path: pg15, Name: "postgresql", PathVersion: "15.18", Size: 5000, ClosureSize: 5000, Paths: 1,
 		Steps: []closure.Step{{Path: env1, Size: 100}, {Depth: 1, Path: pg15, Size: 5000, Target: true}},
 	}}}, nil

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/sessions"
 )
 
 // watch sends what send sends, on a channel that is closed at the end.
@@ -37,7 +37,7 @@ func watch[T any](ctx context.Context, a *App, send func(emit func(T) bool)) <-c
 }
 
 // StartSession makes a session that runs at once.
-func (a *App) StartSession(ctx context.Context, in app.StartSession) (*nixspace.Session, error) {
+func (a *App) StartSession(ctx context.Context, in sessions.StartSession) (*nixspace.Session, error) {
 	unlock, err := a.enter(ctx, "StartSession")
 	if err != nil {
 		return nil, err

@@ -4,14 +4,14 @@ import (
 	"context"
 
 	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/sessions"
 )
 
 // The stand-in has no snapshots: tests of them work with the real use cases.
 var errNoSnapshots = nixspace.Errorf(nixspace.KindUnavailable, "not_supported", "the stand-in has no snapshots")
 
 // TakeSnapshot fails.
-func (a *App) TakeSnapshot(context.Context, app.TakeSnapshot) (*nixspace.Snapshot, error) {
+func (a *App) TakeSnapshot(context.Context, sessions.TakeSnapshot) (*nixspace.Snapshot, error) {
 	return nil, errNoSnapshots
 }
 
@@ -29,21 +29,21 @@ func (a *App) RemoveSnapshot(_ context.Context, ref string) (*nixspace.Snapshot,
 }
 
 // RestoreSnapshot fails.
-func (a *App) RestoreSnapshot(_ context.Context, in app.RestoreSnapshot) (*nixspace.Session, error) {
+func (a *App) RestoreSnapshot(_ context.Context, in sessions.RestoreSnapshot) (*nixspace.Session, error) {
 	return nil, notFound("snapshot", in.Ref)
 }
 
 // Fork fails.
-func (a *App) Fork(context.Context, app.Fork) (*nixspace.Snapshot, []nixspace.Session, error) {
+func (a *App) Fork(context.Context, sessions.Fork) (*nixspace.Snapshot, []nixspace.Session, error) {
 	return nil, nil, errNoSnapshots
 }
 
 // BranchWithData fails.
-func (a *App) BranchWithData(context.Context, app.BranchWithData) (*app.DataBranch, error) {
+func (a *App) BranchWithData(context.Context, sessions.BranchWithData) (*sessions.DataBranch, error) {
 	return nil, errNoSnapshots
 }
 
 // MigrateData fails.
-func (a *App) MigrateData(context.Context, app.MigrateData) (*app.DataMigration, error) {
+func (a *App) MigrateData(context.Context, sessions.MigrateData) (*sessions.DataMigration, error) {
 	return nil, errNoSnapshots
 }

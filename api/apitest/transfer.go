@@ -5,11 +5,11 @@ import (
 	"io"
 
 	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/transfer"
 )
 
 // Export implements web.App: nothing can be exported.
-func (a *App) Export(ctx context.Context, in app.ExportQuery) (*app.Export, error) {
+func (a *App) Export(ctx context.Context, in transfer.ExportQuery) (*transfer.Export, error) {
 	unlock, err := a.enter(ctx, "Export")
 	if err != nil {
 		return nil, err
@@ -22,7 +22,7 @@ func (a *App) Export(ctx context.Context, in app.ExportQuery) (*app.Export, erro
 }
 
 // Import implements web.App: it takes any file for the environment shop.
-func (a *App) Import(ctx context.Context, file io.ReadSeeker, in app.ImportQuery) (*app.Imported, error) {
+func (a *App) Import(ctx context.Context, file io.ReadSeeker, in transfer.ImportQuery) (*transfer.Imported, error) {
 	unlock, err := a.enter(ctx, "Import")
 	if err != nil {
 		return nil, err
@@ -40,5 +40,5 @@ func (a *App) Import(ctx context.Context, file io.ReadSeeker, in app.ImportQuery
 	if in.As != "" {
 		made.Name = in.As
 	}
-	return &app.Imported{Environment: &made, Version: a.versionByID(env.Head), Build: &a.builds[0], Paths: len(b)}, nil
+	return &transfer.Imported{Environment: &made, Version: a.versionByID(env.Head), Build: &a.builds[0], Paths: len(b)}, nil
 }

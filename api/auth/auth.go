@@ -15,24 +15,23 @@ import (
 	"strings"
 
 	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/app"
 )
 
 // Authenticator says on whose behalf a request acts. It fails with kind
 // unauthorized when the request does not show it.
 type Authenticator interface {
-	Authenticate(r *http.Request) (app.Actor, error)
+	Authenticate(r *http.Request) (nixspace.Actor, error)
 }
 
 // Token authenticates requests that bear one token.
 type Token struct {
 	sum   [sha256.Size]byte
-	actor app.Actor
+	actor nixspace.Actor
 }
 
 // NewToken returns an authenticator that takes whoever bears token for actor.
 // The token must not be empty.
-func NewToken(token string, actor app.Actor) (*Token, error) {
+func NewToken(token string, actor nixspace.Actor) (*Token, error) {
 	if token == "" {
 		return nil, nixspace.Errorf(nixspace.KindInternal, "token_empty", "the server has no token")
 	}
@@ -50,16 +49,16 @@ func RandomToken() string {
 // Authenticate takes the token from the Authorization header. It compares
 // digests in constant time, so that time tells nothing of the token or its
 // length.
-func (t *Token) Authenticate(r *http.Request) (app.Actor, error) {
+func (t *Token) Authenticate(r *http.Request) (nixspace.Actor, error) {
 	header := r.Header.Get("Authorization")
 	if header == "" {
-		return app.Actor{}, nixspace.Errorf(nixspace.KindUnauthorized, "token_missing", "the request bears no token").
+		return nixspace.Actor{}, nixspace.Errorf(nixspace.KindUnauthorized, "token_missing", "the request bears no token").
 			WithHint("send the token of the server as \"Authorization: Bearer …\"; nixspace finds it in the state directory or in NIXSPACE_TOKEN")
 	}
 	scheme, token, _ := strings.Cut(header, " ")
 	sum := sha256.Sum256([]byte(strings.TrimSpace(token)))
 	if !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare(sum[:], t.sum[:]) != 1 {
-		return app.Actor{}, nixspace.Errorf(nixspace.KindUnauthorized, "token_wrong", "the token is not the one of this server").
+		return nixspace.Actor{}, nixspace.Errorf(nixspace.KindUnauthorized, "token_wrong", "the token is not the one of this server").
 			WithHint("the server makes a new token at each start; remove NIXSPACE_TOKEN and --token to use the one in the state directory")
 	}
 	return t.actor, nil

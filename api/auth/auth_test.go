@@ -8,11 +8,10 @@ import (
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/api/auth"
-	"github.com/nixspace/nixspace/app"
 )
 
 func TestTokenAuthenticate(t *testing.T) {
-	owner := app.Actor{ID: nixspace.NewID(), Name: "owner"}
+	owner := nixspace.Actor{ID: nixspace.NewID(), Name: "owner"}
 	token := auth.RandomToken()
 	a, err := auth.NewToken(token, owner)
 	if err != nil {

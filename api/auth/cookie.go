@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/app"
 )
 
 // cookieLife is how long a browser stays signed in.
@@ -29,7 +28,7 @@ type Browser struct {
 	next  Authenticator
 	key   []byte
 	code  [sha256.Size]byte
-	actor app.Actor
+	actor nixspace.Actor
 	now   func() time.Time
 }
 
@@ -37,7 +36,7 @@ type Browser struct {
 // the code for actor, and leaves requests with an Authorization header, and
 // those without a cookie, to next. The key, at least 32 secret bytes, signs the
 // cookies.
-func NewBrowser(next Authenticator, key []byte, code string, actor app.Actor) (*Browser, error) {
+func NewBrowser(next Authenticator, key []byte, code string, actor nixspace.Actor) (*Browser, error) {
 	if len(key) < 32 || code == "" {
 		return nil, nixspace.Errorf(nixspace.KindInternal, "key_short", "the key for cookies or the code to sign in is too short")
 	}
@@ -45,7 +44,7 @@ func NewBrowser(next Authenticator, key []byte, code string, actor app.Actor) (*
 }
 
 // Authenticate finds out who asks.
-func (b *Browser) Authenticate(r *http.Request) (app.Actor, error) {
+func (b *Browser) Authenticate(r *http.Request) (nixspace.Actor, error) {
 	if r.Header.Get("Authorization") == "" {
 		// There may be several of one name: other servers of this host set theirs
 		// for all ports.

@@ -8,11 +8,10 @@ import (
 	"time"
 
 	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/app"
 )
 
 func TestBrowser(t *testing.T) {
-	owner := app.Actor{ID: nixspace.NewID(), Name: "ada"}
+	owner := nixspace.Actor{ID: nixspace.NewID(), Name: "ada"}
 	token, err := NewToken("the-token", owner)
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,9 @@ import (
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/environments"
+	"github.com/nixspace/nixspace/app/inspect"
+	"github.com/nixspace/nixspace/app/sessions"
 )
 
 // App is what the API asks for. [app.App] is the one that serves; tests have
@@ -27,7 +30,7 @@ type App interface {
 
 // Projects are the use cases of projects.
 type Projects interface {
-	CreateProject(ctx context.Context, in app.CreateProject) (*nixspace.Project, *nixspace.Environment, *nixspace.Build, error)
+	CreateProject(ctx context.Context, in environments.CreateProject) (*nixspace.Project, *nixspace.Environment, *nixspace.Build, error)
 	Projects(ctx context.Context) ([]nixspace.Project, error)
 	Project(ctx context.Context, ref string) (*nixspace.Project, error)
 }
@@ -37,8 +40,8 @@ type Environments interface {
 	Environments(ctx context.Context, project string) ([]nixspace.Environment, error)
 	Environment(ctx context.Context, ref string) (*nixspace.Environment, error)
 	EnvironmentsByID(ctx context.Context, ids []nixspace.ID) ([]nixspace.Environment, error)
-	Branch(ctx context.Context, in app.Branch) (*nixspace.Environment, *nixspace.Version, *nixspace.Build, error)
-	Change(ctx context.Context, in app.Change) (*nixspace.Version, *nixspace.Build, error)
+	Branch(ctx context.Context, in environments.Branch) (*nixspace.Environment, *nixspace.Version, *nixspace.Build, error)
+	Change(ctx context.Context, in environments.Change) (*nixspace.Version, *nixspace.Build, error)
 }
 
 // Versions are the use cases of versions.
@@ -52,16 +55,16 @@ type Versions interface {
 // History are the use cases of history: merges, going back, tags and what else
 // goes from version to version.
 type History interface {
-	Log(ctx context.Context, project string, refs, from []string, limit int) ([]app.LogEntry, []string, error)
+	Log(ctx context.Context, project string, refs, from []string, limit int) ([]inspect.LogEntry, []string, error)
 	Reflog(ctx context.Context, ref string, before int64, limit int) ([]nixspace.HeadMove, error)
-	Blame(ctx context.Context, ref string) ([]app.BlameLine, error)
-	MergeBases(ctx context.Context, a, b string) ([]app.LogEntry, error)
-	Merge(ctx context.Context, in app.Merge) (*app.Merged, error)
+	Blame(ctx context.Context, ref string) ([]inspect.BlameLine, error)
+	MergeBases(ctx context.Context, a, b string) ([]inspect.LogEntry, error)
+	Merge(ctx context.Context, in environments.Merge) (*environments.Merged, error)
 	MergeByID(ctx context.Context, id nixspace.ID) (*nixspace.Merge, error)
-	Rollback(ctx context.Context, in app.Rollback) (*nixspace.Version, *nixspace.Build, error)
-	Revert(ctx context.Context, in app.Pick) (*app.Picked, error)
-	CherryPick(ctx context.Context, in app.Pick) (*app.Picked, error)
-	CreateTag(ctx context.Context, in app.CreateTag) (*nixspace.Tag, error)
+	Rollback(ctx context.Context, in environments.Rollback) (*nixspace.Version, *nixspace.Build, error)
+	Revert(ctx context.Context, in environments.Pick) (*environments.Picked, error)
+	CherryPick(ctx context.Context, in environments.Pick) (*environments.Picked, error)
+	CreateTag(ctx context.Context, in environments.CreateTag) (*nixspace.Tag, error)
 	DeleteTag(ctx context.Context, ref string) (*nixspace.Tag, error)
 	Tags(ctx context.Context, project string) ([]nixspace.Tag, error)
 	ProtectEnvironment(ctx context.Context, ref string, protected bool) (*nixspace.Environment, error)
@@ -82,7 +85,7 @@ type Builds interface {
 
 // Sessions are the use cases of sessions.
 type Sessions interface {
-	StartSession(ctx context.Context, in app.StartSession) (*nixspace.Session, error)
+	StartSession(ctx context.Context, in sessions.StartSession) (*nixspace.Session, error)
 	Sessions(ctx context.Context, ref string, all bool) ([]nixspace.Session, error)
 	Session(ctx context.Context, ref string) (*nixspace.Session, error)
 	WatchSession(ctx context.Context, ref string) (<-chan nixspace.SessionUpdate, error)
@@ -99,14 +102,14 @@ type Hibernation interface {
 
 // Snapshots are the use cases of snapshots and forks.
 type Snapshots interface {
-	TakeSnapshot(ctx context.Context, in app.TakeSnapshot) (*nixspace.Snapshot, error)
+	TakeSnapshot(ctx context.Context, in sessions.TakeSnapshot) (*nixspace.Snapshot, error)
 	Snapshots(ctx context.Context, ref string, all bool) ([]nixspace.Snapshot, error)
 	Snapshot(ctx context.Context, ref string) (*nixspace.Snapshot, error)
 	RemoveSnapshot(ctx context.Context, ref string) (*nixspace.Snapshot, error)
-	RestoreSnapshot(ctx context.Context, in app.RestoreSnapshot) (*nixspace.Session, error)
-	Fork(ctx context.Context, in app.Fork) (*nixspace.Snapshot, []nixspace.Session, error)
-	BranchWithData(ctx context.Context, in app.BranchWithData) (*app.DataBranch, error)
-	MigrateData(ctx context.Context, in app.MigrateData) (*app.DataMigration, error)
+	RestoreSnapshot(ctx context.Context, in sessions.RestoreSnapshot) (*nixspace.Session, error)
+	Fork(ctx context.Context, in sessions.Fork) (*nixspace.Snapshot, []nixspace.Session, error)
+	BranchWithData(ctx context.Context, in sessions.BranchWithData) (*sessions.DataBranch, error)
+	MigrateData(ctx context.Context, in sessions.MigrateData) (*sessions.DataMigration, error)
 }
 
 // Catalog is the search for packages.
@@ -121,8 +124,8 @@ type Events interface {
 
 // Differences are the questions about what is in versions.
 type Differences interface {
-	Diff(ctx context.Context, in app.DiffQuery) (*app.Difference, error)
-	Why(ctx context.Context, in app.WhyQuery) (*app.Reasons, error)
+	Diff(ctx context.Context, in inspect.DiffQuery) (*inspect.Difference, error)
+	Why(ctx context.Context, in inspect.WhyQuery) (*inspect.Reasons, error)
 }
 
 var _ App = (*app.App)(nil)

@@ -9,13 +9,13 @@ import (
 	"context"
 
 	"github.com/nixspace/nixspace/api/graph/model"
-	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/inspect"
 )
 
-func (r *queryResolver) Diff(ctx context.Context, from string, to string, depth model.DiffDepth) (*app.Difference, error) {
-	return r.app.Diff(ctx, app.DiffQuery{From: from, To: to, ManifestOnly: depth == model.DiffDepthManifest})
+func (r *queryResolver) Diff(ctx context.Context, from string, to string, depth model.DiffDepth) (*inspect.Difference, error) {
+	return r.app.Diff(ctx, inspect.DiffQuery{From: from, To: to, ManifestOnly: depth == model.DiffDepthManifest})
 }
 
-func (r *queryResolver) Why(ctx context.Context, ref string, what string, all bool) (*app.Reasons, error) {
-	return r.app.Why(ctx, app.WhyQuery{Ref: ref, What: what, All: all})
+func (r *queryResolver) Why(ctx context.Context, ref string, what string, all bool) (*inspect.Reasons, error) {
+	return r.app.Why(ctx, inspect.WhyQuery{Ref: ref, What: what, All: all})
 }

@@ -21,7 +21,6 @@ import (
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/api/apitest"
 	"github.com/nixspace/nixspace/api/graph"
-	"github.com/nixspace/nixspace/app"
 )
 
 var update = flag.Bool("update", false, "write the golden files again")
@@ -50,7 +49,7 @@ func server(t testing.TB, a graph.App) (url string, log *syncBuffer) {
 	log = &syncBuffer{}
 	h := graph.New(graph.Config{App: a, Log: slog.New(slog.NewTextHandler(log, nil)), Version: "test"})
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h.ServeHTTP(w, r.WithContext(app.WithActor(r.Context(), apitest.Owner)))
+		h.ServeHTTP(w, r.WithContext(nixspace.WithActor(r.Context(), apitest.Owner)))
 	}))
 	t.Cleanup(srv.Close)
 	return srv.URL, log

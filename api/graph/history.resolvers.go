@@ -12,10 +12,11 @@ import (
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/api/graph/gen"
 	"github.com/nixspace/nixspace/api/graph/model"
-	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/environments"
+	"github.com/nixspace/nixspace/app/inspect"
 )
 
-func (r *blameLineResolver) Version(ctx context.Context, obj *app.BlameLine) (*app.LogEntry, error) {
+func (r *blameLineResolver) Version(ctx context.Context, obj *inspect.BlameLine) (*inspect.LogEntry, error) {
 	return &obj.Entry, nil
 }
 
@@ -34,7 +35,7 @@ func (r *headMoveResolver) To(ctx context.Context, obj *nixspace.HeadMove) (*nix
 	return loadVersion(ctx, obj.To)
 }
 
-func (r *logEntryResolver) Version(ctx context.Context, obj *app.LogEntry) (*nixspace.Version, error) {
+func (r *logEntryResolver) Version(ctx context.Context, obj *inspect.LogEntry) (*nixspace.Version, error) {
 	return loadVersion(ctx, obj.ID)
 }
 
@@ -46,7 +47,7 @@ func (r *mergeResolver) Version(ctx context.Context, obj *nixspace.Merge) (*nixs
 	return loadVersion(ctx, obj.VersionID)
 }
 
-func (r *mutationResolver) Rollback(ctx context.Context, input app.Rollback) (*model.ChangePayload, error) {
+func (r *mutationResolver) Rollback(ctx context.Context, input environments.Rollback) (*model.ChangePayload, error) {
 	v, b, err := r.app.Rollback(ctx, input)
 	if err != nil {
 		return nil, err
@@ -54,19 +55,19 @@ func (r *mutationResolver) Rollback(ctx context.Context, input app.Rollback) (*m
 	return &model.ChangePayload{Version: v, Build: b}, nil
 }
 
-func (r *mutationResolver) Revert(ctx context.Context, input app.Pick) (*app.Picked, error) {
+func (r *mutationResolver) Revert(ctx context.Context, input environments.Pick) (*environments.Picked, error) {
 	return r.app.Revert(ctx, input)
 }
 
-func (r *mutationResolver) CherryPick(ctx context.Context, input app.Pick) (*app.Picked, error) {
+func (r *mutationResolver) CherryPick(ctx context.Context, input environments.Pick) (*environments.Picked, error) {
 	return r.app.CherryPick(ctx, input)
 }
 
-func (r *mutationResolver) Merge(ctx context.Context, input app.Merge) (*app.Merged, error) {
+func (r *mutationResolver) Merge(ctx context.Context, input environments.Merge) (*environments.Merged, error) {
 	return r.app.Merge(ctx, input)
 }
 
-func (r *mutationResolver) CreateTag(ctx context.Context, input app.CreateTag) (*nixspace.Tag, error) {
+func (r *mutationResolver) CreateTag(ctx context.Context, input environments.CreateTag) (*nixspace.Tag, error) {
 	return r.app.CreateTag(ctx, input)
 }
 
@@ -132,15 +133,15 @@ func (r *queryResolver) Reflog(ctx context.Context, environment string, first *i
 	return &model.HeadMoveConnection{Nodes: moves, PageInfo: info}, nil
 }
 
-func (r *queryResolver) Blame(ctx context.Context, ref string) ([]app.BlameLine, error) {
+func (r *queryResolver) Blame(ctx context.Context, ref string) ([]inspect.BlameLine, error) {
 	return r.app.Blame(ctx, ref)
 }
 
-func (r *queryResolver) MergeBases(ctx context.Context, a string, b string) ([]app.LogEntry, error) {
+func (r *queryResolver) MergeBases(ctx context.Context, a string, b string) ([]inspect.LogEntry, error) {
 	return r.app.MergeBases(ctx, a, b)
 }
 
-func (r *queryResolver) MergePreview(ctx context.Context, input app.Merge) (*app.Merged, error) {
+func (r *queryResolver) MergePreview(ctx context.Context, input environments.Merge) (*environments.Merged, error) {
 	input.DryRun = true
 	return r.app.Merge(ctx, input)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/nixspace/nixspace/api/apitest"
 	"github.com/nixspace/nixspace/app"
 	"github.com/nixspace/nixspace/app/apptest"
+	"github.com/nixspace/nixspace/app/environments"
 	"github.com/nixspace/nixspace/state/postgres"
 	"github.com/nixspace/nixspace/state/postgres/postgrestest"
 )
@@ -22,7 +23,7 @@ import (
 // and the project shop.
 func realApp(t testing.TB) (*app.App, *postgres.DB, context.Context) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(app.WithActor(t.Context(), apitest.Owner), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(nixspace.WithActor(t.Context(), apitest.Owner), 10*time.Minute)
 	d, err := postgres.Open(ctx, postgrestest.URL(t, postgres.Migrate), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +43,7 @@ func realApp(t testing.TB) (*app.App, *postgres.DB, context.Context) {
 		d.Close()
 		cancel()
 	})
-	if _, _, _, err := a.CreateProject(ctx, app.CreateProject{Slug: "shop", Manifest: apitest.Manifest}); err != nil {
+	if _, _, _, err := a.CreateProject(ctx, environments.CreateProject{Slug: "shop", Manifest: apitest.Manifest}); err != nil {
 		t.Fatal(err)
 	}
 	return a, d, ctx

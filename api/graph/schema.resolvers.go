@@ -11,10 +11,11 @@ import (
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/api/graph/gen"
 	"github.com/nixspace/nixspace/api/graph/model"
-	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/environments"
+	"github.com/nixspace/nixspace/app/sessions"
 )
 
-func (r *mutationResolver) CreateProject(ctx context.Context, input app.CreateProject) (*model.CreateProjectPayload, error) {
+func (r *mutationResolver) CreateProject(ctx context.Context, input environments.CreateProject) (*model.CreateProjectPayload, error) {
 	p, e, b, err := r.app.CreateProject(ctx, input)
 	if err != nil {
 		return nil, err
@@ -22,7 +23,7 @@ func (r *mutationResolver) CreateProject(ctx context.Context, input app.CreatePr
 	return &model.CreateProjectPayload{Project: p, Environment: e, Build: b}, nil
 }
 
-func (r *mutationResolver) Branch(ctx context.Context, input app.Branch) (*model.BranchPayload, error) {
+func (r *mutationResolver) Branch(ctx context.Context, input environments.Branch) (*model.BranchPayload, error) {
 	e, v, b, err := r.app.Branch(ctx, input)
 	if err != nil {
 		return nil, err
@@ -30,7 +31,7 @@ func (r *mutationResolver) Branch(ctx context.Context, input app.Branch) (*model
 	return &model.BranchPayload{Environment: e, Version: v, Build: b}, nil
 }
 
-func (r *mutationResolver) Change(ctx context.Context, input app.Change) (*model.ChangePayload, error) {
+func (r *mutationResolver) Change(ctx context.Context, input environments.Change) (*model.ChangePayload, error) {
 	v, b, err := r.app.Change(ctx, input)
 	if err != nil {
 		return nil, err
@@ -46,7 +47,7 @@ func (r *mutationResolver) CancelBuild(ctx context.Context, id nixspace.ID) (*ni
 	return r.app.CancelBuild(ctx, id)
 }
 
-func (r *mutationResolver) StartSession(ctx context.Context, input app.StartSession) (*nixspace.Session, error) {
+func (r *mutationResolver) StartSession(ctx context.Context, input sessions.StartSession) (*nixspace.Session, error) {
 	return r.app.StartSession(ctx, input)
 }
 
@@ -118,8 +119,8 @@ func (r *queryResolver) Packages(ctx context.Context, query string, first *int) 
 	return r.app.SearchPackages(ctx, query, n)
 }
 
-func (r *queryResolver) Viewer(ctx context.Context) (*app.Actor, error) {
-	a, err := app.ActorFrom(ctx)
+func (r *queryResolver) Viewer(ctx context.Context) (*nixspace.Actor, error) {
+	a, err := nixspace.ActorFrom(ctx)
 	return &a, err
 }
 

@@ -12,7 +12,8 @@ import (
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/api/graph/gen"
 	"github.com/nixspace/nixspace/api/graph/model"
-	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/environments"
+	"github.com/nixspace/nixspace/app/sessions"
 )
 
 func (r *mutationResolver) HibernateSession(ctx context.Context, ref string) (*nixspace.Session, error) {
@@ -23,7 +24,7 @@ func (r *mutationResolver) ResumeSession(ctx context.Context, ref string) (*nixs
 	return r.app.ResumeSession(ctx, ref)
 }
 
-func (r *mutationResolver) TakeSnapshot(ctx context.Context, input app.TakeSnapshot) (*nixspace.Snapshot, error) {
+func (r *mutationResolver) TakeSnapshot(ctx context.Context, input sessions.TakeSnapshot) (*nixspace.Snapshot, error) {
 	return r.app.TakeSnapshot(ctx, input)
 }
 
@@ -31,11 +32,11 @@ func (r *mutationResolver) RemoveSnapshot(ctx context.Context, ref string) (*nix
 	return r.app.RemoveSnapshot(ctx, ref)
 }
 
-func (r *mutationResolver) RestoreSnapshot(ctx context.Context, input app.RestoreSnapshot) (*nixspace.Session, error) {
+func (r *mutationResolver) RestoreSnapshot(ctx context.Context, input sessions.RestoreSnapshot) (*nixspace.Session, error) {
 	return r.app.RestoreSnapshot(ctx, input)
 }
 
-func (r *mutationResolver) Fork(ctx context.Context, input app.Fork) (*model.ForkPayload, error) {
+func (r *mutationResolver) Fork(ctx context.Context, input sessions.Fork) (*model.ForkPayload, error) {
 	snap, forks, err := r.app.Fork(ctx, input)
 	if err != nil {
 		return nil, err
@@ -43,11 +44,11 @@ func (r *mutationResolver) Fork(ctx context.Context, input app.Fork) (*model.For
 	return &model.ForkPayload{Snapshot: snap, Sessions: forks}, nil
 }
 
-func (r *mutationResolver) BranchWithData(ctx context.Context, input app.Branch, session string) (*app.DataBranch, error) {
-	return r.app.BranchWithData(ctx, app.BranchWithData{Branch: input, Session: session})
+func (r *mutationResolver) BranchWithData(ctx context.Context, input environments.Branch, session string) (*sessions.DataBranch, error) {
+	return r.app.BranchWithData(ctx, sessions.BranchWithData{Branch: input, Session: session})
 }
 
-func (r *mutationResolver) MigrateData(ctx context.Context, input app.MigrateData) (*app.DataMigration, error) {
+func (r *mutationResolver) MigrateData(ctx context.Context, input sessions.MigrateData) (*sessions.DataMigration, error) {
 	return r.app.MigrateData(ctx, input)
 }
 

@@ -13,8 +13,9 @@ import (
 	"github.com/coder/websocket/wsjson"
 	"go.uber.org/goleak"
 
+	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/api/apitest"
-	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/environments"
 )
 
 func TestMain(m *testing.M) {
@@ -117,7 +118,7 @@ func TestSubscriptionsEnd(t *testing.T) {
 	if err := a.AwaitWatchers(ctx, 2); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, _, err := a.Branch(app.WithActor(ctx, apitest.Owner), app.Branch{From: "shop", Name: "told"}); err != nil {
+	if _, _, _, err := a.Branch(nixspace.WithActor(ctx, apitest.Owner), environments.Branch{From: "shop", Name: "told"}); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {

@@ -12,7 +12,6 @@ import (
 	"github.com/felixge/httpsnoop"
 
 	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/app"
 )
 
 // bodyIdle is how long a client may be silent while it sends a body.
@@ -71,7 +70,7 @@ func (h *Handler) user(next http.Handler) http.Handler {
 			h.fail(w, r, err)
 			return
 		}
-		next.ServeHTTP(w, r.WithContext(app.WithActor(r.Context(), actor)))
+		next.ServeHTTP(w, r.WithContext(nixspace.WithActor(r.Context(), actor)))
 	})
 }
 

@@ -9,14 +9,14 @@ import (
 	"strconv"
 
 	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/transfer"
 	"github.com/nixspace/nixspace/env/bundle"
 )
 
 // export streams an environment as a file.
 func (h *Handler) export(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	in := app.ExportQuery{Ref: q.Get("ref"), Closure: isTrue(q.Get("closure")), NoCode: isTrue(q.Get("noCode"))}
+	in := transfer.ExportQuery{Ref: q.Get("ref"), Closure: isTrue(q.Get("closure")), NoCode: isTrue(q.Get("noCode"))}
 	if n := q.Get("history"); n != "" {
 		var err error
 		if in.History, err = strconv.Atoi(n); err != nil || in.History < 1 {
@@ -54,7 +54,7 @@ func (h *Handler) putImport(w http.ResponseWriter, r *http.Request) {
 	}
 	defer file.Close()
 	q := r.URL.Query()
-	got, err := h.cfg.App.Import(r.Context(), file, app.ImportQuery{
+	got, err := h.cfg.App.Import(r.Context(), file, transfer.ImportQuery{
 		As: q.Get("as"), Trust: isTrue(q.Get("trust")),
 		// What is unpacked is bounded by what was sent, as code and programs shrink.
 		Limits: bundle.Limits{Unpacked: 8 * h.cfg.MaxImport},

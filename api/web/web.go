@@ -16,6 +16,7 @@ import (
 	"github.com/nixspace/nixspace/api/auth"
 	"github.com/nixspace/nixspace/api/graph"
 	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/transfer"
 )
 
 // App is what the server asks for. [app.App] is the one that serves.
@@ -23,8 +24,8 @@ type App interface {
 	graph.App
 	PutWorkspace(ctx context.Context, r io.Reader) (nixspace.Workspace, error)
 	Machine(ctx context.Context, ref string) (nixspace.Machine, error)
-	Export(ctx context.Context, in app.ExportQuery) (*app.Export, error)
-	Import(ctx context.Context, file io.ReadSeeker, in app.ImportQuery) (*app.Imported, error)
+	Export(ctx context.Context, in transfer.ExportQuery) (*transfer.Export, error)
+	Import(ctx context.Context, file io.ReadSeeker, in transfer.ImportQuery) (*transfer.Imported, error)
 }
 
 var _ App = (*app.App)(nil)

@@ -11,7 +11,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/api/graph/model"
-	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/inspect"
 	"github.com/nixspace/nixspace/env/closure"
 	"github.com/nixspace/nixspace/env/manifest"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -256,7 +256,7 @@ func (ec *executionContext) fieldContext_ClosureTotal_size(_ context.Context, fi
 	return graphql.NewScalarFieldContext("ClosureTotal", field, false, false, "Int64")
 }
 
-func (ec *executionContext) _Diff_fromRef(ctx context.Context, field graphql.CollectedField, obj *app.Difference) (ret graphql.Marshaler) {
+func (ec *executionContext) _Diff_fromRef(ctx context.Context, field graphql.CollectedField, obj *inspect.Difference) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -279,7 +279,7 @@ func (ec *executionContext) fieldContext_Diff_fromRef(_ context.Context, field g
 	return graphql.NewScalarFieldContext("Diff", field, false, false, "String")
 }
 
-func (ec *executionContext) _Diff_toRef(ctx context.Context, field graphql.CollectedField, obj *app.Difference) (ret graphql.Marshaler) {
+func (ec *executionContext) _Diff_toRef(ctx context.Context, field graphql.CollectedField, obj *inspect.Difference) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -302,7 +302,7 @@ func (ec *executionContext) fieldContext_Diff_toRef(_ context.Context, field gra
 	return graphql.NewScalarFieldContext("Diff", field, false, false, "String")
 }
 
-func (ec *executionContext) _Diff_from(ctx context.Context, field graphql.CollectedField, obj *app.Difference) (ret graphql.Marshaler) {
+func (ec *executionContext) _Diff_from(ctx context.Context, field graphql.CollectedField, obj *inspect.Difference) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -334,7 +334,7 @@ func (ec *executionContext) fieldContext_Diff_from(_ context.Context, field grap
 	return fc, nil
 }
 
-func (ec *executionContext) _Diff_to(ctx context.Context, field graphql.CollectedField, obj *app.Difference) (ret graphql.Marshaler) {
+func (ec *executionContext) _Diff_to(ctx context.Context, field graphql.CollectedField, obj *inspect.Difference) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -366,7 +366,7 @@ func (ec *executionContext) fieldContext_Diff_to(_ context.Context, field graphq
 	return fc, nil
 }
 
-func (ec *executionContext) _Diff_changes(ctx context.Context, field graphql.CollectedField, obj *app.Difference) (ret graphql.Marshaler) {
+func (ec *executionContext) _Diff_changes(ctx context.Context, field graphql.CollectedField, obj *inspect.Difference) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -398,7 +398,7 @@ func (ec *executionContext) fieldContext_Diff_changes(_ context.Context, field g
 	return fc, nil
 }
 
-func (ec *executionContext) _Diff_edits(ctx context.Context, field graphql.CollectedField, obj *app.Difference) (ret graphql.Marshaler) {
+func (ec *executionContext) _Diff_edits(ctx context.Context, field graphql.CollectedField, obj *inspect.Difference) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -430,7 +430,7 @@ func (ec *executionContext) fieldContext_Diff_edits(_ context.Context, field gra
 	return fc, nil
 }
 
-func (ec *executionContext) _Diff_closure(ctx context.Context, field graphql.CollectedField, obj *app.Difference) (ret graphql.Marshaler) {
+func (ec *executionContext) _Diff_closure(ctx context.Context, field graphql.CollectedField, obj *inspect.Difference) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -462,7 +462,7 @@ func (ec *executionContext) fieldContext_Diff_closure(_ context.Context, field g
 	return fc, nil
 }
 
-func (ec *executionContext) _Diff_unbuilt(ctx context.Context, field graphql.CollectedField, obj *app.Difference) (ret graphql.Marshaler) {
+func (ec *executionContext) _Diff_unbuilt(ctx context.Context, field graphql.CollectedField, obj *inspect.Difference) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1060,7 +1060,7 @@ func (ec *executionContext) fieldContext_PathDiff_via(_ context.Context, field g
 	return graphql.NewScalarFieldContext("PathDiff", field, false, false, "String")
 }
 
-func (ec *executionContext) _Reason_path(ctx context.Context, field graphql.CollectedField, obj *app.Reason) (ret graphql.Marshaler) {
+func (ec *executionContext) _Reason_path(ctx context.Context, field graphql.CollectedField, obj *inspect.Reason) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1083,7 +1083,7 @@ func (ec *executionContext) fieldContext_Reason_path(_ context.Context, field gr
 	return graphql.NewScalarFieldContext("Reason", field, false, false, "String")
 }
 
-func (ec *executionContext) _Reason_name(ctx context.Context, field graphql.CollectedField, obj *app.Reason) (ret graphql.Marshaler) {
+func (ec *executionContext) _Reason_name(ctx context.Context, field graphql.CollectedField, obj *inspect.Reason) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1106,7 +1106,7 @@ func (ec *executionContext) fieldContext_Reason_name(_ context.Context, field gr
 	return graphql.NewScalarFieldContext("Reason", field, false, false, "String")
 }
 
-func (ec *executionContext) _Reason_version(ctx context.Context, field graphql.CollectedField, obj *app.Reason) (ret graphql.Marshaler) {
+func (ec *executionContext) _Reason_version(ctx context.Context, field graphql.CollectedField, obj *inspect.Reason) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1129,7 +1129,7 @@ func (ec *executionContext) fieldContext_Reason_version(_ context.Context, field
 	return graphql.NewScalarFieldContext("Reason", field, false, false, "String")
 }
 
-func (ec *executionContext) _Reason_size(ctx context.Context, field graphql.CollectedField, obj *app.Reason) (ret graphql.Marshaler) {
+func (ec *executionContext) _Reason_size(ctx context.Context, field graphql.CollectedField, obj *inspect.Reason) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1152,7 +1152,7 @@ func (ec *executionContext) fieldContext_Reason_size(_ context.Context, field gr
 	return graphql.NewScalarFieldContext("Reason", field, false, false, "Int64")
 }
 
-func (ec *executionContext) _Reason_closureSize(ctx context.Context, field graphql.CollectedField, obj *app.Reason) (ret graphql.Marshaler) {
+func (ec *executionContext) _Reason_closureSize(ctx context.Context, field graphql.CollectedField, obj *inspect.Reason) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1175,7 +1175,7 @@ func (ec *executionContext) fieldContext_Reason_closureSize(_ context.Context, f
 	return graphql.NewScalarFieldContext("Reason", field, false, false, "Int64")
 }
 
-func (ec *executionContext) _Reason_paths(ctx context.Context, field graphql.CollectedField, obj *app.Reason) (ret graphql.Marshaler) {
+func (ec *executionContext) _Reason_paths(ctx context.Context, field graphql.CollectedField, obj *inspect.Reason) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1198,7 +1198,7 @@ func (ec *executionContext) fieldContext_Reason_paths(_ context.Context, field g
 	return graphql.NewScalarFieldContext("Reason", field, false, false, "Int")
 }
 
-func (ec *executionContext) _Reason_steps(ctx context.Context, field graphql.CollectedField, obj *app.Reason) (ret graphql.Marshaler) {
+func (ec *executionContext) _Reason_steps(ctx context.Context, field graphql.CollectedField, obj *inspect.Reason) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1230,7 +1230,7 @@ func (ec *executionContext) fieldContext_Reason_steps(_ context.Context, field g
 	return fc, nil
 }
 
-func (ec *executionContext) _Reason_truncated(ctx context.Context, field graphql.CollectedField, obj *app.Reason) (ret graphql.Marshaler) {
+func (ec *executionContext) _Reason_truncated(ctx context.Context, field graphql.CollectedField, obj *inspect.Reason) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1414,7 +1414,7 @@ func (ec *executionContext) fieldContext_ReasonStep_repeated(_ context.Context, 
 	return graphql.NewScalarFieldContext("ReasonStep", field, false, false, "Boolean")
 }
 
-func (ec *executionContext) _Reasons_ref(ctx context.Context, field graphql.CollectedField, obj *app.Reasons) (ret graphql.Marshaler) {
+func (ec *executionContext) _Reasons_ref(ctx context.Context, field graphql.CollectedField, obj *inspect.Reasons) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1437,7 +1437,7 @@ func (ec *executionContext) fieldContext_Reasons_ref(_ context.Context, field gr
 	return graphql.NewScalarFieldContext("Reasons", field, false, false, "String")
 }
 
-func (ec *executionContext) _Reasons_version(ctx context.Context, field graphql.CollectedField, obj *app.Reasons) (ret graphql.Marshaler) {
+func (ec *executionContext) _Reasons_version(ctx context.Context, field graphql.CollectedField, obj *inspect.Reasons) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1469,7 +1469,7 @@ func (ec *executionContext) fieldContext_Reasons_version(_ context.Context, fiel
 	return fc, nil
 }
 
-func (ec *executionContext) _Reasons_reasons(ctx context.Context, field graphql.CollectedField, obj *app.Reasons) (ret graphql.Marshaler) {
+func (ec *executionContext) _Reasons_reasons(ctx context.Context, field graphql.CollectedField, obj *inspect.Reasons) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1481,8 +1481,8 @@ func (ec *executionContext) _Reasons_reasons(ctx context.Context, field graphql.
 			return obj.Reasons, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []app.Reason) graphql.Marshaler {
-			return ec.marshalNReason2ᚕgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚐReasonᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v []inspect.Reason) graphql.Marshaler {
+			return ec.marshalNReason2ᚕgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚋinspectᚐReasonᚄ(ctx, selections, v)
 		},
 		true,
 		true,
@@ -1611,7 +1611,7 @@ func (ec *executionContext) _ClosureTotal(ctx context.Context, sel ast.Selection
 
 var diffImplementors = []string{"Diff"}
 
-func (ec *executionContext) _Diff(ctx context.Context, sel ast.SelectionSet, obj *app.Difference) graphql.Marshaler {
+func (ec *executionContext) _Diff(ctx context.Context, sel ast.SelectionSet, obj *inspect.Difference) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, diffImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -1916,7 +1916,7 @@ func (ec *executionContext) _PathDiff(ctx context.Context, sel ast.SelectionSet,
 
 var reasonImplementors = []string{"Reason"}
 
-func (ec *executionContext) _Reason(ctx context.Context, sel ast.SelectionSet, obj *app.Reason) graphql.Marshaler {
+func (ec *executionContext) _Reason(ctx context.Context, sel ast.SelectionSet, obj *inspect.Reason) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, reasonImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -2047,7 +2047,7 @@ func (ec *executionContext) _ReasonStep(ctx context.Context, sel ast.SelectionSe
 
 var reasonsImplementors = []string{"Reasons"}
 
-func (ec *executionContext) _Reasons(ctx context.Context, sel ast.SelectionSet, obj *app.Reasons) graphql.Marshaler {
+func (ec *executionContext) _Reasons(ctx context.Context, sel ast.SelectionSet, obj *inspect.Reasons) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, reasonsImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -2096,7 +2096,7 @@ func (ec *executionContext) marshalNClosureTotal2githubᚗcomᚋnixspaceᚋnixsp
 	return ec._ClosureTotal(ctx, sel, &v)
 }
 
-func (ec *executionContext) marshalNDiff2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚐDifference(ctx context.Context, sel ast.SelectionSet, v *app.Difference) graphql.Marshaler {
+func (ec *executionContext) marshalNDiff2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚋinspectᚐDifference(ctx context.Context, sel ast.SelectionSet, v *inspect.Difference) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "Diff!")
 		return graphql.Null
@@ -2226,15 +2226,15 @@ func (ec *executionContext) marshalNPathDiff2ᚕgithubᚗcomᚋnixspaceᚋnixspa
 	return ret
 }
 
-func (ec *executionContext) marshalNReason2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐReason(ctx context.Context, sel ast.SelectionSet, v app.Reason) graphql.Marshaler {
+func (ec *executionContext) marshalNReason2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋinspectᚐReason(ctx context.Context, sel ast.SelectionSet, v inspect.Reason) graphql.Marshaler {
 	return ec._Reason(ctx, sel, &v)
 }
 
-func (ec *executionContext) marshalNReason2ᚕgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚐReasonᚄ(ctx context.Context, sel ast.SelectionSet, v []app.Reason) graphql.Marshaler {
+func (ec *executionContext) marshalNReason2ᚕgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚋinspectᚐReasonᚄ(ctx context.Context, sel ast.SelectionSet, v []inspect.Reason) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNReason2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐReason(ctx, sel, v[i])
+		return ec.marshalNReason2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋinspectᚐReason(ctx, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -2266,7 +2266,7 @@ func (ec *executionContext) marshalNReasonStep2ᚕgithubᚗcomᚋnixspaceᚋnixs
 	return ret
 }
 
-func (ec *executionContext) marshalNReasons2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚐReasons(ctx context.Context, sel ast.SelectionSet, v *app.Reasons) graphql.Marshaler {
+func (ec *executionContext) marshalNReasons2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚋinspectᚐReasons(ctx context.Context, sel ast.SelectionSet, v *inspect.Reasons) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "Reasons!")
 		return graphql.Null

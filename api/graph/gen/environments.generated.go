@@ -12,7 +12,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/api/graph/model"
-	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/environments"
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
@@ -2163,8 +2163,8 @@ func (ec *executionContext) fieldContext_VersionConnection_pageInfo(_ context.Co
 
 // region    **************************** input.gotpl *****************************
 
-func (ec *executionContext) unmarshalInputBranchInput(ctx context.Context, obj any) (app.Branch, error) {
-	var it app.Branch
+func (ec *executionContext) unmarshalInputBranchInput(ctx context.Context, obj any) (environments.Branch, error) {
+	var it environments.Branch
 	if obj == nil {
 		return it, nil
 	}
@@ -2204,7 +2204,7 @@ func (ec *executionContext) unmarshalInputBranchInput(ctx context.Context, obj a
 			it.Name = data
 		case "edits":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("edits"))
-			data, err := ec.unmarshalNEditInput2ᚕgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚐEditᚄ(ctx, v)
+			data, err := ec.unmarshalNEditInput2ᚕgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚋenvironmentsᚐEditᚄ(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -2227,14 +2227,14 @@ func (ec *executionContext) unmarshalInputBranchInput(ctx context.Context, obj a
 //
 // ctx must come from a gqlgen request; outside one there is no unmarshaler to use
 // and the returned error says so.
-func UnmarshalBranchInput(ctx context.Context, raw any) (app.Branch, error) {
-	var out app.Branch
+func UnmarshalBranchInput(ctx context.Context, raw any) (environments.Branch, error) {
+	var out environments.Branch
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "BranchInput", raw, &out)
 	return out, err
 }
 
-func (ec *executionContext) unmarshalInputChangeInput(ctx context.Context, obj any) (app.Change, error) {
-	var it app.Change
+func (ec *executionContext) unmarshalInputChangeInput(ctx context.Context, obj any) (environments.Change, error) {
+	var it environments.Change
 	if obj == nil {
 		return it, nil
 	}
@@ -2276,7 +2276,7 @@ func (ec *executionContext) unmarshalInputChangeInput(ctx context.Context, obj a
 			it.Ref = data
 		case "edits":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("edits"))
-			data, err := ec.unmarshalNEditInput2ᚕgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚐEditᚄ(ctx, v)
+			data, err := ec.unmarshalNEditInput2ᚕgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚋenvironmentsᚐEditᚄ(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -2320,14 +2320,14 @@ func (ec *executionContext) unmarshalInputChangeInput(ctx context.Context, obj a
 //
 // ctx must come from a gqlgen request; outside one there is no unmarshaler to use
 // and the returned error says so.
-func UnmarshalChangeInput(ctx context.Context, raw any) (app.Change, error) {
-	var out app.Change
+func UnmarshalChangeInput(ctx context.Context, raw any) (environments.Change, error) {
+	var out environments.Change
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "ChangeInput", raw, &out)
 	return out, err
 }
 
-func (ec *executionContext) unmarshalInputCreateProjectInput(ctx context.Context, obj any) (app.CreateProject, error) {
-	var it app.CreateProject
+func (ec *executionContext) unmarshalInputCreateProjectInput(ctx context.Context, obj any) (environments.CreateProject, error) {
+	var it environments.CreateProject
 	if obj == nil {
 		return it, nil
 	}
@@ -2403,14 +2403,14 @@ func (ec *executionContext) unmarshalInputCreateProjectInput(ctx context.Context
 //
 // ctx must come from a gqlgen request; outside one there is no unmarshaler to use
 // and the returned error says so.
-func UnmarshalCreateProjectInput(ctx context.Context, raw any) (app.CreateProject, error) {
-	var out app.CreateProject
+func UnmarshalCreateProjectInput(ctx context.Context, raw any) (environments.CreateProject, error) {
+	var out environments.CreateProject
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "CreateProjectInput", raw, &out)
 	return out, err
 }
 
-func (ec *executionContext) unmarshalInputEditInput(ctx context.Context, obj any) (app.Edit, error) {
-	var it app.Edit
+func (ec *executionContext) unmarshalInputEditInput(ctx context.Context, obj any) (environments.Edit, error) {
+	var it environments.Edit
 	if obj == nil {
 		return it, nil
 	}
@@ -2463,8 +2463,8 @@ func (ec *executionContext) unmarshalInputEditInput(ctx context.Context, obj any
 //
 // ctx must come from a gqlgen request; outside one there is no unmarshaler to use
 // and the returned error says so.
-func UnmarshalEditInput(ctx context.Context, raw any) (app.Edit, error) {
-	var out app.Edit
+func UnmarshalEditInput(ctx context.Context, raw any) (environments.Edit, error) {
+	var out environments.Edit
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "EditInput", raw, &out)
 	return out, err
 }
@@ -3246,7 +3246,7 @@ func (ec *executionContext) _VersionConnection(ctx context.Context, sel ast.Sele
 
 // region    ***************************** type.gotpl *****************************
 
-func (ec *executionContext) unmarshalNBranchInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐBranch(ctx context.Context, v any) (app.Branch, error) {
+func (ec *executionContext) unmarshalNBranchInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋenvironmentsᚐBranch(ctx context.Context, v any) (environments.Branch, error) {
 	res, err := ec.unmarshalInputBranchInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
@@ -3279,7 +3279,7 @@ func (ec *executionContext) marshalNChange2ᚕgithubᚗcomᚋnixspaceᚋnixspace
 	return ret
 }
 
-func (ec *executionContext) unmarshalNChangeInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐChange(ctx context.Context, v any) (app.Change, error) {
+func (ec *executionContext) unmarshalNChangeInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋenvironmentsᚐChange(ctx context.Context, v any) (environments.Change, error) {
 	res, err := ec.unmarshalInputChangeInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
@@ -3320,7 +3320,7 @@ func (ec *executionContext) marshalNChangePayload2ᚖgithubᚗcomᚋnixspaceᚋn
 	return ec._ChangePayload(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalNCreateProjectInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐCreateProject(ctx context.Context, v any) (app.CreateProject, error) {
+func (ec *executionContext) unmarshalNCreateProjectInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋenvironmentsᚐCreateProject(ctx context.Context, v any) (environments.CreateProject, error) {
 	res, err := ec.unmarshalInputCreateProjectInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
@@ -3333,18 +3333,18 @@ func (ec *executionContext) marshalNCreateProjectPayload2ᚖgithubᚗcomᚋnixsp
 	return ec._CreateProjectPayload(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalNEditInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐEdit(ctx context.Context, v any) (app.Edit, error) {
+func (ec *executionContext) unmarshalNEditInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋenvironmentsᚐEdit(ctx context.Context, v any) (environments.Edit, error) {
 	res, err := ec.unmarshalInputEditInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalNEditInput2ᚕgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚐEditᚄ(ctx context.Context, v any) ([]app.Edit, error) {
+func (ec *executionContext) unmarshalNEditInput2ᚕgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚋenvironmentsᚐEditᚄ(ctx context.Context, v any) ([]environments.Edit, error) {
 	vSlice := graphql.CoerceList(v)
 	var err error
-	res := make([]app.Edit, len(vSlice))
+	res := make([]environments.Edit, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
-		res[i], err = ec.unmarshalNEditInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐEdit(ctx, vSlice[i])
+		res[i], err = ec.unmarshalNEditInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋenvironmentsᚐEdit(ctx, vSlice[i])
 		if err != nil {
 			return nil, err
 		}

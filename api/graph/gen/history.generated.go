@@ -12,7 +12,8 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/api/graph/model"
-	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/environments"
+	"github.com/nixspace/nixspace/app/inspect"
 	"github.com/nixspace/nixspace/env/manifest"
 	"github.com/vektah/gqlparser/v2/ast"
 )
@@ -20,7 +21,7 @@ import (
 // region    ************************** generated!.gotpl **************************
 
 type BlameLineResolver interface {
-	Version(ctx context.Context, obj *app.BlameLine) (*app.LogEntry, error)
+	Version(ctx context.Context, obj *inspect.BlameLine) (*inspect.LogEntry, error)
 }
 type HeadMoveResolver interface {
 	Action(ctx context.Context, obj *nixspace.HeadMove) (string, error)
@@ -29,7 +30,7 @@ type HeadMoveResolver interface {
 	To(ctx context.Context, obj *nixspace.HeadMove) (*nixspace.Version, error)
 }
 type LogEntryResolver interface {
-	Version(ctx context.Context, obj *app.LogEntry) (*nixspace.Version, error)
+	Version(ctx context.Context, obj *inspect.LogEntry) (*nixspace.Version, error)
 }
 type MergeResolver interface {
 	Environment(ctx context.Context, obj *nixspace.Merge) (*nixspace.Environment, error)
@@ -47,7 +48,7 @@ type TagResolver interface {
 
 // region    **************************** field.gotpl *****************************
 
-func (ec *executionContext) _BlameLine_path(ctx context.Context, field graphql.CollectedField, obj *app.BlameLine) (ret graphql.Marshaler) {
+func (ec *executionContext) _BlameLine_path(ctx context.Context, field graphql.CollectedField, obj *inspect.BlameLine) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -70,7 +71,7 @@ func (ec *executionContext) fieldContext_BlameLine_path(_ context.Context, field
 	return graphql.NewScalarFieldContext("BlameLine", field, false, false, "String")
 }
 
-func (ec *executionContext) _BlameLine_value(ctx context.Context, field graphql.CollectedField, obj *app.BlameLine) (ret graphql.Marshaler) {
+func (ec *executionContext) _BlameLine_value(ctx context.Context, field graphql.CollectedField, obj *inspect.BlameLine) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -93,7 +94,7 @@ func (ec *executionContext) fieldContext_BlameLine_value(_ context.Context, fiel
 	return graphql.NewScalarFieldContext("BlameLine", field, false, false, "String")
 }
 
-func (ec *executionContext) _BlameLine_version(ctx context.Context, field graphql.CollectedField, obj *app.BlameLine) (ret graphql.Marshaler) {
+func (ec *executionContext) _BlameLine_version(ctx context.Context, field graphql.CollectedField, obj *inspect.BlameLine) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -105,8 +106,8 @@ func (ec *executionContext) _BlameLine_version(ctx context.Context, field graphq
 			return ec.Resolvers.BlameLine().Version(ctx, obj)
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *app.LogEntry) graphql.Marshaler {
-			return ec.marshalNLogEntry2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚐLogEntry(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *inspect.LogEntry) graphql.Marshaler {
+			return ec.marshalNLogEntry2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚋinspectᚐLogEntry(ctx, selections, v)
 		},
 		true,
 		true,
@@ -380,8 +381,8 @@ func (ec *executionContext) _LogConnection_nodes(ctx context.Context, field grap
 			return obj.Nodes, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []app.LogEntry) graphql.Marshaler {
-			return ec.marshalNLogEntry2ᚕgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚐLogEntryᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v []inspect.LogEntry) graphql.Marshaler {
+			return ec.marshalNLogEntry2ᚕgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚋinspectᚐLogEntryᚄ(ctx, selections, v)
 		},
 		true,
 		true,
@@ -432,7 +433,7 @@ func (ec *executionContext) fieldContext_LogConnection_pageInfo(_ context.Contex
 	return fc, nil
 }
 
-func (ec *executionContext) _LogEntry_id(ctx context.Context, field graphql.CollectedField, obj *app.LogEntry) (ret graphql.Marshaler) {
+func (ec *executionContext) _LogEntry_id(ctx context.Context, field graphql.CollectedField, obj *inspect.LogEntry) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -455,7 +456,7 @@ func (ec *executionContext) fieldContext_LogEntry_id(_ context.Context, field gr
 	return graphql.NewScalarFieldContext("LogEntry", field, false, false, "ID")
 }
 
-func (ec *executionContext) _LogEntry_hash(ctx context.Context, field graphql.CollectedField, obj *app.LogEntry) (ret graphql.Marshaler) {
+func (ec *executionContext) _LogEntry_hash(ctx context.Context, field graphql.CollectedField, obj *inspect.LogEntry) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -478,7 +479,7 @@ func (ec *executionContext) fieldContext_LogEntry_hash(_ context.Context, field 
 	return graphql.NewScalarFieldContext("LogEntry", field, false, false, "String")
 }
 
-func (ec *executionContext) _LogEntry_parents(ctx context.Context, field graphql.CollectedField, obj *app.LogEntry) (ret graphql.Marshaler) {
+func (ec *executionContext) _LogEntry_parents(ctx context.Context, field graphql.CollectedField, obj *inspect.LogEntry) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -501,7 +502,7 @@ func (ec *executionContext) fieldContext_LogEntry_parents(_ context.Context, fie
 	return graphql.NewScalarFieldContext("LogEntry", field, false, false, "String")
 }
 
-func (ec *executionContext) _LogEntry_seq(ctx context.Context, field graphql.CollectedField, obj *app.LogEntry) (ret graphql.Marshaler) {
+func (ec *executionContext) _LogEntry_seq(ctx context.Context, field graphql.CollectedField, obj *inspect.LogEntry) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -524,7 +525,7 @@ func (ec *executionContext) fieldContext_LogEntry_seq(_ context.Context, field g
 	return graphql.NewScalarFieldContext("LogEntry", field, false, false, "Int64")
 }
 
-func (ec *executionContext) _LogEntry_message(ctx context.Context, field graphql.CollectedField, obj *app.LogEntry) (ret graphql.Marshaler) {
+func (ec *executionContext) _LogEntry_message(ctx context.Context, field graphql.CollectedField, obj *inspect.LogEntry) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -547,7 +548,7 @@ func (ec *executionContext) fieldContext_LogEntry_message(_ context.Context, fie
 	return graphql.NewScalarFieldContext("LogEntry", field, false, false, "String")
 }
 
-func (ec *executionContext) _LogEntry_author(ctx context.Context, field graphql.CollectedField, obj *app.LogEntry) (ret graphql.Marshaler) {
+func (ec *executionContext) _LogEntry_author(ctx context.Context, field graphql.CollectedField, obj *inspect.LogEntry) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -570,7 +571,7 @@ func (ec *executionContext) fieldContext_LogEntry_author(_ context.Context, fiel
 	return graphql.NewScalarFieldContext("LogEntry", field, false, false, "String")
 }
 
-func (ec *executionContext) _LogEntry_createdAt(ctx context.Context, field graphql.CollectedField, obj *app.LogEntry) (ret graphql.Marshaler) {
+func (ec *executionContext) _LogEntry_createdAt(ctx context.Context, field graphql.CollectedField, obj *inspect.LogEntry) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -593,7 +594,7 @@ func (ec *executionContext) fieldContext_LogEntry_createdAt(_ context.Context, f
 	return graphql.NewScalarFieldContext("LogEntry", field, false, false, "Time")
 }
 
-func (ec *executionContext) _LogEntry_changes(ctx context.Context, field graphql.CollectedField, obj *app.LogEntry) (ret graphql.Marshaler) {
+func (ec *executionContext) _LogEntry_changes(ctx context.Context, field graphql.CollectedField, obj *inspect.LogEntry) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -625,7 +626,7 @@ func (ec *executionContext) fieldContext_LogEntry_changes(_ context.Context, fie
 	return fc, nil
 }
 
-func (ec *executionContext) _LogEntry_environments(ctx context.Context, field graphql.CollectedField, obj *app.LogEntry) (ret graphql.Marshaler) {
+func (ec *executionContext) _LogEntry_environments(ctx context.Context, field graphql.CollectedField, obj *inspect.LogEntry) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -648,7 +649,7 @@ func (ec *executionContext) fieldContext_LogEntry_environments(_ context.Context
 	return graphql.NewScalarFieldContext("LogEntry", field, false, false, "String")
 }
 
-func (ec *executionContext) _LogEntry_tags(ctx context.Context, field graphql.CollectedField, obj *app.LogEntry) (ret graphql.Marshaler) {
+func (ec *executionContext) _LogEntry_tags(ctx context.Context, field graphql.CollectedField, obj *inspect.LogEntry) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -671,7 +672,7 @@ func (ec *executionContext) fieldContext_LogEntry_tags(_ context.Context, field 
 	return graphql.NewScalarFieldContext("LogEntry", field, false, false, "String")
 }
 
-func (ec *executionContext) _LogEntry_version(ctx context.Context, field graphql.CollectedField, obj *app.LogEntry) (ret graphql.Marshaler) {
+func (ec *executionContext) _LogEntry_version(ctx context.Context, field graphql.CollectedField, obj *inspect.LogEntry) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1112,7 +1113,7 @@ func (ec *executionContext) fieldContext_MergeConflict_reason(_ context.Context,
 	return graphql.NewScalarFieldContext("MergeConflict", field, false, false, "String")
 }
 
-func (ec *executionContext) _MergePayload_outcome(ctx context.Context, field graphql.CollectedField, obj *app.Merged) (ret graphql.Marshaler) {
+func (ec *executionContext) _MergePayload_outcome(ctx context.Context, field graphql.CollectedField, obj *environments.Merged) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1124,8 +1125,8 @@ func (ec *executionContext) _MergePayload_outcome(ctx context.Context, field gra
 			return obj.Outcome, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v app.MergeOutcome) graphql.Marshaler {
-			return ec.marshalNMergeOutcome2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐMergeOutcome(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v environments.MergeOutcome) graphql.Marshaler {
+			return ec.marshalNMergeOutcome2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋenvironmentsᚐMergeOutcome(ctx, selections, v)
 		},
 		true,
 		true,
@@ -1135,7 +1136,7 @@ func (ec *executionContext) fieldContext_MergePayload_outcome(_ context.Context,
 	return graphql.NewScalarFieldContext("MergePayload", field, false, false, "MergeOutcome")
 }
 
-func (ec *executionContext) _MergePayload_fastForward(ctx context.Context, field graphql.CollectedField, obj *app.Merged) (ret graphql.Marshaler) {
+func (ec *executionContext) _MergePayload_fastForward(ctx context.Context, field graphql.CollectedField, obj *environments.Merged) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1158,7 +1159,7 @@ func (ec *executionContext) fieldContext_MergePayload_fastForward(_ context.Cont
 	return graphql.NewScalarFieldContext("MergePayload", field, false, false, "Boolean")
 }
 
-func (ec *executionContext) _MergePayload_conflicts(ctx context.Context, field graphql.CollectedField, obj *app.Merged) (ret graphql.Marshaler) {
+func (ec *executionContext) _MergePayload_conflicts(ctx context.Context, field graphql.CollectedField, obj *environments.Merged) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1190,7 +1191,7 @@ func (ec *executionContext) fieldContext_MergePayload_conflicts(_ context.Contex
 	return fc, nil
 }
 
-func (ec *executionContext) _MergePayload_changes(ctx context.Context, field graphql.CollectedField, obj *app.Merged) (ret graphql.Marshaler) {
+func (ec *executionContext) _MergePayload_changes(ctx context.Context, field graphql.CollectedField, obj *environments.Merged) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1222,7 +1223,7 @@ func (ec *executionContext) fieldContext_MergePayload_changes(_ context.Context,
 	return fc, nil
 }
 
-func (ec *executionContext) _MergePayload_bases(ctx context.Context, field graphql.CollectedField, obj *app.Merged) (ret graphql.Marshaler) {
+func (ec *executionContext) _MergePayload_bases(ctx context.Context, field graphql.CollectedField, obj *environments.Merged) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1245,7 +1246,7 @@ func (ec *executionContext) fieldContext_MergePayload_bases(_ context.Context, f
 	return graphql.NewScalarFieldContext("MergePayload", field, false, false, "String")
 }
 
-func (ec *executionContext) _MergePayload_manifest(ctx context.Context, field graphql.CollectedField, obj *app.Merged) (ret graphql.Marshaler) {
+func (ec *executionContext) _MergePayload_manifest(ctx context.Context, field graphql.CollectedField, obj *environments.Merged) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1268,7 +1269,7 @@ func (ec *executionContext) fieldContext_MergePayload_manifest(_ context.Context
 	return graphql.NewScalarFieldContext("MergePayload", field, false, false, "String")
 }
 
-func (ec *executionContext) _MergePayload_version(ctx context.Context, field graphql.CollectedField, obj *app.Merged) (ret graphql.Marshaler) {
+func (ec *executionContext) _MergePayload_version(ctx context.Context, field graphql.CollectedField, obj *environments.Merged) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1300,7 +1301,7 @@ func (ec *executionContext) fieldContext_MergePayload_version(_ context.Context,
 	return fc, nil
 }
 
-func (ec *executionContext) _MergePayload_build(ctx context.Context, field graphql.CollectedField, obj *app.Merged) (ret graphql.Marshaler) {
+func (ec *executionContext) _MergePayload_build(ctx context.Context, field graphql.CollectedField, obj *environments.Merged) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1332,7 +1333,7 @@ func (ec *executionContext) fieldContext_MergePayload_build(_ context.Context, f
 	return fc, nil
 }
 
-func (ec *executionContext) _MergePayload_merge(ctx context.Context, field graphql.CollectedField, obj *app.Merged) (ret graphql.Marshaler) {
+func (ec *executionContext) _MergePayload_merge(ctx context.Context, field graphql.CollectedField, obj *environments.Merged) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1364,7 +1365,7 @@ func (ec *executionContext) fieldContext_MergePayload_merge(_ context.Context, f
 	return fc, nil
 }
 
-func (ec *executionContext) _PickPayload_version(ctx context.Context, field graphql.CollectedField, obj *app.Picked) (ret graphql.Marshaler) {
+func (ec *executionContext) _PickPayload_version(ctx context.Context, field graphql.CollectedField, obj *environments.Picked) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1396,7 +1397,7 @@ func (ec *executionContext) fieldContext_PickPayload_version(_ context.Context, 
 	return fc, nil
 }
 
-func (ec *executionContext) _PickPayload_build(ctx context.Context, field graphql.CollectedField, obj *app.Picked) (ret graphql.Marshaler) {
+func (ec *executionContext) _PickPayload_build(ctx context.Context, field graphql.CollectedField, obj *environments.Picked) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1428,7 +1429,7 @@ func (ec *executionContext) fieldContext_PickPayload_build(_ context.Context, fi
 	return fc, nil
 }
 
-func (ec *executionContext) _PickPayload_conflicts(ctx context.Context, field graphql.CollectedField, obj *app.Picked) (ret graphql.Marshaler) {
+func (ec *executionContext) _PickPayload_conflicts(ctx context.Context, field graphql.CollectedField, obj *environments.Picked) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1634,8 +1635,8 @@ func (ec *executionContext) fieldContext_Tag_version(_ context.Context, field gr
 
 // region    **************************** input.gotpl *****************************
 
-func (ec *executionContext) unmarshalInputCreateTagInput(ctx context.Context, obj any) (app.CreateTag, error) {
-	var it app.CreateTag
+func (ec *executionContext) unmarshalInputCreateTagInput(ctx context.Context, obj any) (environments.CreateTag, error) {
+	var it environments.CreateTag
 	if obj == nil {
 		return it, nil
 	}
@@ -1698,14 +1699,14 @@ func (ec *executionContext) unmarshalInputCreateTagInput(ctx context.Context, ob
 //
 // ctx must come from a gqlgen request; outside one there is no unmarshaler to use
 // and the returned error says so.
-func UnmarshalCreateTagInput(ctx context.Context, raw any) (app.CreateTag, error) {
-	var out app.CreateTag
+func UnmarshalCreateTagInput(ctx context.Context, raw any) (environments.CreateTag, error) {
+	var out environments.CreateTag
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "CreateTagInput", raw, &out)
 	return out, err
 }
 
-func (ec *executionContext) unmarshalInputMergeInput(ctx context.Context, obj any) (app.Merge, error) {
-	var it app.Merge
+func (ec *executionContext) unmarshalInputMergeInput(ctx context.Context, obj any) (environments.Merge, error) {
+	var it environments.Merge
 	if obj == nil {
 		return it, nil
 	}
@@ -1805,14 +1806,14 @@ func (ec *executionContext) unmarshalInputMergeInput(ctx context.Context, obj an
 //
 // ctx must come from a gqlgen request; outside one there is no unmarshaler to use
 // and the returned error says so.
-func UnmarshalMergeInput(ctx context.Context, raw any) (app.Merge, error) {
-	var out app.Merge
+func UnmarshalMergeInput(ctx context.Context, raw any) (environments.Merge, error) {
+	var out environments.Merge
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "MergeInput", raw, &out)
 	return out, err
 }
 
-func (ec *executionContext) unmarshalInputPickInput(ctx context.Context, obj any) (app.Pick, error) {
-	var it app.Pick
+func (ec *executionContext) unmarshalInputPickInput(ctx context.Context, obj any) (environments.Pick, error) {
+	var it environments.Pick
 	if obj == nil {
 		return it, nil
 	}
@@ -1905,8 +1906,8 @@ func (ec *executionContext) unmarshalInputPickInput(ctx context.Context, obj any
 //
 // ctx must come from a gqlgen request; outside one there is no unmarshaler to use
 // and the returned error says so.
-func UnmarshalPickInput(ctx context.Context, raw any) (app.Pick, error) {
-	var out app.Pick
+func UnmarshalPickInput(ctx context.Context, raw any) (environments.Pick, error) {
+	var out environments.Pick
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "PickInput", raw, &out)
 	return out, err
 }
@@ -1971,8 +1972,8 @@ func UnmarshalResolutionInput(ctx context.Context, raw any) (manifest.Take, erro
 	return out, err
 }
 
-func (ec *executionContext) unmarshalInputRollbackInput(ctx context.Context, obj any) (app.Rollback, error) {
-	var it app.Rollback
+func (ec *executionContext) unmarshalInputRollbackInput(ctx context.Context, obj any) (environments.Rollback, error) {
+	var it environments.Rollback
 	if obj == nil {
 		return it, nil
 	}
@@ -2038,8 +2039,8 @@ func (ec *executionContext) unmarshalInputRollbackInput(ctx context.Context, obj
 //
 // ctx must come from a gqlgen request; outside one there is no unmarshaler to use
 // and the returned error says so.
-func UnmarshalRollbackInput(ctx context.Context, raw any) (app.Rollback, error) {
-	var out app.Rollback
+func UnmarshalRollbackInput(ctx context.Context, raw any) (environments.Rollback, error) {
+	var out environments.Rollback
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "RollbackInput", raw, &out)
 	return out, err
 }
@@ -2054,7 +2055,7 @@ func UnmarshalRollbackInput(ctx context.Context, raw any) (app.Rollback, error) 
 
 var blameLineImplementors = []string{"BlameLine"}
 
-func (ec *executionContext) _BlameLine(ctx context.Context, sel ast.SelectionSet, obj *app.BlameLine) graphql.Marshaler {
+func (ec *executionContext) _BlameLine(ctx context.Context, sel ast.SelectionSet, obj *inspect.BlameLine) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, blameLineImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -2240,7 +2241,7 @@ func (ec *executionContext) _LogConnection(ctx context.Context, sel ast.Selectio
 
 var logEntryImplementors = []string{"LogEntry"}
 
-func (ec *executionContext) _LogEntry(ctx context.Context, sel ast.SelectionSet, obj *app.LogEntry) graphql.Marshaler {
+func (ec *executionContext) _LogEntry(ctx context.Context, sel ast.SelectionSet, obj *inspect.LogEntry) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, logEntryImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -2467,7 +2468,7 @@ func (ec *executionContext) _MergeConflict(ctx context.Context, sel ast.Selectio
 
 var mergePayloadImplementors = []string{"MergePayload"}
 
-func (ec *executionContext) _MergePayload(ctx context.Context, sel ast.SelectionSet, obj *app.Merged) graphql.Marshaler {
+func (ec *executionContext) _MergePayload(ctx context.Context, sel ast.SelectionSet, obj *environments.Merged) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, mergePayloadImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -2540,7 +2541,7 @@ func (ec *executionContext) _MergePayload(ctx context.Context, sel ast.Selection
 
 var pickPayloadImplementors = []string{"PickPayload"}
 
-func (ec *executionContext) _PickPayload(ctx context.Context, sel ast.SelectionSet, obj *app.Picked) graphql.Marshaler {
+func (ec *executionContext) _PickPayload(ctx context.Context, sel ast.SelectionSet, obj *environments.Picked) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, pickPayloadImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -2649,15 +2650,15 @@ func (ec *executionContext) _Tag(ctx context.Context, sel ast.SelectionSet, obj 
 
 // region    ***************************** type.gotpl *****************************
 
-func (ec *executionContext) marshalNBlameLine2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐBlameLine(ctx context.Context, sel ast.SelectionSet, v app.BlameLine) graphql.Marshaler {
+func (ec *executionContext) marshalNBlameLine2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋinspectᚐBlameLine(ctx context.Context, sel ast.SelectionSet, v inspect.BlameLine) graphql.Marshaler {
 	return ec._BlameLine(ctx, sel, &v)
 }
 
-func (ec *executionContext) marshalNBlameLine2ᚕgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚐBlameLineᚄ(ctx context.Context, sel ast.SelectionSet, v []app.BlameLine) graphql.Marshaler {
+func (ec *executionContext) marshalNBlameLine2ᚕgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚋinspectᚐBlameLineᚄ(ctx context.Context, sel ast.SelectionSet, v []inspect.BlameLine) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNBlameLine2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐBlameLine(ctx, sel, v[i])
+		return ec.marshalNBlameLine2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋinspectᚐBlameLine(ctx, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -2697,7 +2698,7 @@ var (
 	}
 )
 
-func (ec *executionContext) unmarshalNCreateTagInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐCreateTag(ctx context.Context, v any) (app.CreateTag, error) {
+func (ec *executionContext) unmarshalNCreateTagInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋenvironmentsᚐCreateTag(ctx context.Context, v any) (environments.CreateTag, error) {
 	res, err := ec.unmarshalInputCreateTagInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
@@ -2738,15 +2739,15 @@ func (ec *executionContext) marshalNLogConnection2ᚖgithubᚗcomᚋnixspaceᚋn
 	return ec._LogConnection(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalNLogEntry2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐLogEntry(ctx context.Context, sel ast.SelectionSet, v app.LogEntry) graphql.Marshaler {
+func (ec *executionContext) marshalNLogEntry2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋinspectᚐLogEntry(ctx context.Context, sel ast.SelectionSet, v inspect.LogEntry) graphql.Marshaler {
 	return ec._LogEntry(ctx, sel, &v)
 }
 
-func (ec *executionContext) marshalNLogEntry2ᚕgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚐLogEntryᚄ(ctx context.Context, sel ast.SelectionSet, v []app.LogEntry) graphql.Marshaler {
+func (ec *executionContext) marshalNLogEntry2ᚕgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚋinspectᚐLogEntryᚄ(ctx context.Context, sel ast.SelectionSet, v []inspect.LogEntry) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNLogEntry2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐLogEntry(ctx, sel, v[i])
+		return ec.marshalNLogEntry2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋinspectᚐLogEntry(ctx, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -2758,7 +2759,7 @@ func (ec *executionContext) marshalNLogEntry2ᚕgithubᚗcomᚋnixspaceᚋnixspa
 	return ret
 }
 
-func (ec *executionContext) marshalNLogEntry2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚐLogEntry(ctx context.Context, sel ast.SelectionSet, v *app.LogEntry) graphql.Marshaler {
+func (ec *executionContext) marshalNLogEntry2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚋinspectᚐLogEntry(ctx context.Context, sel ast.SelectionSet, v *inspect.LogEntry) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "LogEntry!")
 		return graphql.Null
@@ -2786,20 +2787,20 @@ func (ec *executionContext) marshalNMergeConflict2ᚕgithubᚗcomᚋnixspaceᚋn
 	return ret
 }
 
-func (ec *executionContext) unmarshalNMergeInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐMerge(ctx context.Context, v any) (app.Merge, error) {
+func (ec *executionContext) unmarshalNMergeInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋenvironmentsᚐMerge(ctx context.Context, v any) (environments.Merge, error) {
 	res, err := ec.unmarshalInputMergeInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalNMergeOutcome2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐMergeOutcome(ctx context.Context, v any) (app.MergeOutcome, error) {
+func (ec *executionContext) unmarshalNMergeOutcome2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋenvironmentsᚐMergeOutcome(ctx context.Context, v any) (environments.MergeOutcome, error) {
 	tmp, err := graphql.UnmarshalString(v)
-	res := unmarshalNMergeOutcome2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐMergeOutcome[tmp]
+	res := unmarshalNMergeOutcome2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋenvironmentsᚐMergeOutcome[tmp]
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNMergeOutcome2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐMergeOutcome(ctx context.Context, sel ast.SelectionSet, v app.MergeOutcome) graphql.Marshaler {
+func (ec *executionContext) marshalNMergeOutcome2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋenvironmentsᚐMergeOutcome(ctx context.Context, sel ast.SelectionSet, v environments.MergeOutcome) graphql.Marshaler {
 	_ = sel
-	res := graphql.MarshalString(marshalNMergeOutcome2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐMergeOutcome[v])
+	res := graphql.MarshalString(marshalNMergeOutcome2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋenvironmentsᚐMergeOutcome[v])
 	if res == graphql.Null {
 		graphql.AddInvalidNullFromMarshaler(ctx, "MergeOutcome!")
 	}
@@ -2807,25 +2808,25 @@ func (ec *executionContext) marshalNMergeOutcome2githubᚗcomᚋnixspaceᚋnixsp
 }
 
 var (
-	unmarshalNMergeOutcome2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐMergeOutcome = map[string]app.MergeOutcome{
-		"UP_TO_DATE":   app.MergeUpToDate,
-		"CONFLICTS":    app.MergeConflicts,
-		"FAST_FORWARD": app.MergeFastForward,
-		"MERGED":       app.MergeMerged,
-		"BUILDING":     app.MergeBuilding,
-		"FAILED":       app.MergeFailed,
+	unmarshalNMergeOutcome2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋenvironmentsᚐMergeOutcome = map[string]environments.MergeOutcome{
+		"UP_TO_DATE":   environments.MergeUpToDate,
+		"CONFLICTS":    environments.MergeConflicts,
+		"FAST_FORWARD": environments.MergeFastForward,
+		"MERGED":       environments.MergeMerged,
+		"BUILDING":     environments.MergeBuilding,
+		"FAILED":       environments.MergeFailed,
 	}
-	marshalNMergeOutcome2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐMergeOutcome = map[app.MergeOutcome]string{
-		app.MergeUpToDate:    "UP_TO_DATE",
-		app.MergeConflicts:   "CONFLICTS",
-		app.MergeFastForward: "FAST_FORWARD",
-		app.MergeMerged:      "MERGED",
-		app.MergeBuilding:    "BUILDING",
-		app.MergeFailed:      "FAILED",
+	marshalNMergeOutcome2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋenvironmentsᚐMergeOutcome = map[environments.MergeOutcome]string{
+		environments.MergeUpToDate:    "UP_TO_DATE",
+		environments.MergeConflicts:   "CONFLICTS",
+		environments.MergeFastForward: "FAST_FORWARD",
+		environments.MergeMerged:      "MERGED",
+		environments.MergeBuilding:    "BUILDING",
+		environments.MergeFailed:      "FAILED",
 	}
 )
 
-func (ec *executionContext) marshalNMergePayload2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚐMerged(ctx context.Context, sel ast.SelectionSet, v *app.Merged) graphql.Marshaler {
+func (ec *executionContext) marshalNMergePayload2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚋenvironmentsᚐMerged(ctx context.Context, sel ast.SelectionSet, v *environments.Merged) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "MergePayload!")
 		return graphql.Null
@@ -2861,12 +2862,12 @@ var (
 	}
 )
 
-func (ec *executionContext) unmarshalNPickInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐPick(ctx context.Context, v any) (app.Pick, error) {
+func (ec *executionContext) unmarshalNPickInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋenvironmentsᚐPick(ctx context.Context, v any) (environments.Pick, error) {
 	res, err := ec.unmarshalInputPickInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNPickPayload2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚐPicked(ctx context.Context, sel ast.SelectionSet, v *app.Picked) graphql.Marshaler {
+func (ec *executionContext) marshalNPickPayload2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚋenvironmentsᚐPicked(ctx context.Context, sel ast.SelectionSet, v *environments.Picked) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "PickPayload!")
 		return graphql.Null
@@ -2893,7 +2894,7 @@ func (ec *executionContext) unmarshalNResolutionInput2ᚕgithubᚗcomᚋnixspace
 	return res, nil
 }
 
-func (ec *executionContext) unmarshalNRollbackInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐRollback(ctx context.Context, v any) (app.Rollback, error) {
+func (ec *executionContext) unmarshalNRollbackInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋenvironmentsᚐRollback(ctx context.Context, v any) (environments.Rollback, error) {
 	res, err := ec.unmarshalInputRollbackInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }

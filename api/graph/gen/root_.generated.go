@@ -11,7 +11,8 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/api/graph/model"
-	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/environments"
+	"github.com/nixspace/nixspace/app/sessions"
 	gqlparser "github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 )
@@ -288,32 +289,32 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
-		Branch              func(childComplexity int, input app.Branch) int
-		BranchWithData      func(childComplexity int, input app.Branch, session string) int
+		Branch              func(childComplexity int, input environments.Branch) int
+		BranchWithData      func(childComplexity int, input environments.Branch, session string) int
 		Build               func(childComplexity int, version string) int
 		CancelBuild         func(childComplexity int, id nixspace.ID) int
-		Change              func(childComplexity int, input app.Change) int
-		CherryPick          func(childComplexity int, input app.Pick) int
-		CreateProject       func(childComplexity int, input app.CreateProject) int
-		CreateTag           func(childComplexity int, input app.CreateTag) int
+		Change              func(childComplexity int, input environments.Change) int
+		CherryPick          func(childComplexity int, input environments.Pick) int
+		CreateProject       func(childComplexity int, input environments.CreateProject) int
+		CreateTag           func(childComplexity int, input environments.CreateTag) int
 		DeleteEnvironment   func(childComplexity int, ref string) int
 		DeleteTag           func(childComplexity int, ref string) int
-		Fork                func(childComplexity int, input app.Fork) int
+		Fork                func(childComplexity int, input sessions.Fork) int
 		HibernateSession    func(childComplexity int, ref string) int
-		Merge               func(childComplexity int, input app.Merge) int
-		MigrateData         func(childComplexity int, input app.MigrateData) int
+		Merge               func(childComplexity int, input environments.Merge) int
+		MigrateData         func(childComplexity int, input sessions.MigrateData) int
 		ProtectEnvironment  func(childComplexity int, ref string, protected bool) int
 		RecoverSession      func(childComplexity int, ref string, force bool) int
 		RemoveSession       func(childComplexity int, ref string) int
 		RemoveSnapshot      func(childComplexity int, ref string) int
 		RenameEnvironment   func(childComplexity int, ref string, name string) int
-		RestoreSnapshot     func(childComplexity int, input app.RestoreSnapshot) int
+		RestoreSnapshot     func(childComplexity int, input sessions.RestoreSnapshot) int
 		ResumeSession       func(childComplexity int, ref string) int
-		Revert              func(childComplexity int, input app.Pick) int
-		Rollback            func(childComplexity int, input app.Rollback) int
-		StartSession        func(childComplexity int, input app.StartSession) int
+		Revert              func(childComplexity int, input environments.Pick) int
+		Rollback            func(childComplexity int, input environments.Rollback) int
+		StartSession        func(childComplexity int, input sessions.StartSession) int
 		StopSession         func(childComplexity int, ref string) int
-		TakeSnapshot        func(childComplexity int, input app.TakeSnapshot) int
+		TakeSnapshot        func(childComplexity int, input sessions.TakeSnapshot) int
 		UndeleteEnvironment func(childComplexity int, ref string, as string) int
 	}
 
@@ -396,7 +397,7 @@ type ComplexityRoot struct {
 		Log          func(childComplexity int, refs []string, project *string, first *int, after *string) int
 		Merge        func(childComplexity int, id nixspace.ID) int
 		MergeBases   func(childComplexity int, a string, b string) int
-		MergePreview func(childComplexity int, input app.Merge) int
+		MergePreview func(childComplexity int, input environments.Merge) int
 		Packages     func(childComplexity int, query string, first *int) int
 		Project      func(childComplexity int, ref string) int
 		Projects     func(childComplexity int, first *int, after *string) int
@@ -1595,7 +1596,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.Branch(childComplexity, args["input"].(app.Branch)), true
+		return e.ComplexityRoot.Mutation.Branch(childComplexity, args["input"].(environments.Branch)), true
 	case "Mutation.branchWithData":
 		if e.ComplexityRoot.Mutation.BranchWithData == nil {
 			break
@@ -1606,7 +1607,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.BranchWithData(childComplexity, args["input"].(app.Branch), args["session"].(string)), true
+		return e.ComplexityRoot.Mutation.BranchWithData(childComplexity, args["input"].(environments.Branch), args["session"].(string)), true
 	case "Mutation.build":
 		if e.ComplexityRoot.Mutation.Build == nil {
 			break
@@ -1639,7 +1640,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.Change(childComplexity, args["input"].(app.Change)), true
+		return e.ComplexityRoot.Mutation.Change(childComplexity, args["input"].(environments.Change)), true
 	case "Mutation.cherryPick":
 		if e.ComplexityRoot.Mutation.CherryPick == nil {
 			break
@@ -1650,7 +1651,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.CherryPick(childComplexity, args["input"].(app.Pick)), true
+		return e.ComplexityRoot.Mutation.CherryPick(childComplexity, args["input"].(environments.Pick)), true
 	case "Mutation.createProject":
 		if e.ComplexityRoot.Mutation.CreateProject == nil {
 			break
@@ -1661,7 +1662,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.CreateProject(childComplexity, args["input"].(app.CreateProject)), true
+		return e.ComplexityRoot.Mutation.CreateProject(childComplexity, args["input"].(environments.CreateProject)), true
 	case "Mutation.createTag":
 		if e.ComplexityRoot.Mutation.CreateTag == nil {
 			break
@@ -1672,7 +1673,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.CreateTag(childComplexity, args["input"].(app.CreateTag)), true
+		return e.ComplexityRoot.Mutation.CreateTag(childComplexity, args["input"].(environments.CreateTag)), true
 	case "Mutation.deleteEnvironment":
 		if e.ComplexityRoot.Mutation.DeleteEnvironment == nil {
 			break
@@ -1705,7 +1706,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.Fork(childComplexity, args["input"].(app.Fork)), true
+		return e.ComplexityRoot.Mutation.Fork(childComplexity, args["input"].(sessions.Fork)), true
 	case "Mutation.hibernateSession":
 		if e.ComplexityRoot.Mutation.HibernateSession == nil {
 			break
@@ -1727,7 +1728,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.Merge(childComplexity, args["input"].(app.Merge)), true
+		return e.ComplexityRoot.Mutation.Merge(childComplexity, args["input"].(environments.Merge)), true
 	case "Mutation.migrateData":
 		if e.ComplexityRoot.Mutation.MigrateData == nil {
 			break
@@ -1738,7 +1739,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.MigrateData(childComplexity, args["input"].(app.MigrateData)), true
+		return e.ComplexityRoot.Mutation.MigrateData(childComplexity, args["input"].(sessions.MigrateData)), true
 	case "Mutation.protectEnvironment":
 		if e.ComplexityRoot.Mutation.ProtectEnvironment == nil {
 			break
@@ -1804,7 +1805,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.RestoreSnapshot(childComplexity, args["input"].(app.RestoreSnapshot)), true
+		return e.ComplexityRoot.Mutation.RestoreSnapshot(childComplexity, args["input"].(sessions.RestoreSnapshot)), true
 	case "Mutation.resumeSession":
 		if e.ComplexityRoot.Mutation.ResumeSession == nil {
 			break
@@ -1826,7 +1827,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.Revert(childComplexity, args["input"].(app.Pick)), true
+		return e.ComplexityRoot.Mutation.Revert(childComplexity, args["input"].(environments.Pick)), true
 	case "Mutation.rollback":
 		if e.ComplexityRoot.Mutation.Rollback == nil {
 			break
@@ -1837,7 +1838,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.Rollback(childComplexity, args["input"].(app.Rollback)), true
+		return e.ComplexityRoot.Mutation.Rollback(childComplexity, args["input"].(environments.Rollback)), true
 	case "Mutation.startSession":
 		if e.ComplexityRoot.Mutation.StartSession == nil {
 			break
@@ -1848,7 +1849,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.StartSession(childComplexity, args["input"].(app.StartSession)), true
+		return e.ComplexityRoot.Mutation.StartSession(childComplexity, args["input"].(sessions.StartSession)), true
 	case "Mutation.stopSession":
 		if e.ComplexityRoot.Mutation.StopSession == nil {
 			break
@@ -1870,7 +1871,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.TakeSnapshot(childComplexity, args["input"].(app.TakeSnapshot)), true
+		return e.ComplexityRoot.Mutation.TakeSnapshot(childComplexity, args["input"].(sessions.TakeSnapshot)), true
 	case "Mutation.undeleteEnvironment":
 		if e.ComplexityRoot.Mutation.UndeleteEnvironment == nil {
 			break
@@ -2271,7 +2272,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.MergePreview(childComplexity, args["input"].(app.Merge)), true
+		return e.ComplexityRoot.Query.MergePreview(childComplexity, args["input"].(environments.Merge)), true
 	case "Query.packages":
 		if e.ComplexityRoot.Query.Packages == nil {
 			break

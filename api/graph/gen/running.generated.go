@@ -12,7 +12,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/api/graph/model"
-	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/sessions"
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
@@ -2048,8 +2048,8 @@ func (ec *executionContext) fieldContext_SessionUpdate_progress(_ context.Contex
 
 // region    **************************** input.gotpl *****************************
 
-func (ec *executionContext) unmarshalInputStartSessionInput(ctx context.Context, obj any) (app.StartSession, error) {
-	var it app.StartSession
+func (ec *executionContext) unmarshalInputStartSessionInput(ctx context.Context, obj any) (sessions.StartSession, error) {
+	var it sessions.StartSession
 	if obj == nil {
 		return it, nil
 	}
@@ -2095,8 +2095,8 @@ func (ec *executionContext) unmarshalInputStartSessionInput(ctx context.Context,
 //
 // ctx must come from a gqlgen request; outside one there is no unmarshaler to use
 // and the returned error says so.
-func UnmarshalStartSessionInput(ctx context.Context, raw any) (app.StartSession, error) {
-	var out app.StartSession
+func UnmarshalStartSessionInput(ctx context.Context, raw any) (sessions.StartSession, error) {
+	var out sessions.StartSession
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "StartSessionInput", raw, &out)
 	return out, err
 }
@@ -3037,7 +3037,7 @@ func (ec *executionContext) marshalNSessionUpdate2ᚖgithubᚗcomᚋnixspaceᚋn
 	return ec._SessionUpdate(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalNStartSessionInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐStartSession(ctx context.Context, v any) (app.StartSession, error) {
+func (ec *executionContext) unmarshalNStartSessionInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋsessionsᚐStartSession(ctx context.Context, v any) (sessions.StartSession, error) {
 	res, err := ec.unmarshalInputStartSessionInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }

@@ -14,26 +14,28 @@ import (
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/api/graph/model"
 	"github.com/nixspace/nixspace/api/graph/scalar"
-	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/environments"
+	"github.com/nixspace/nixspace/app/inspect"
+	"github.com/nixspace/nixspace/app/sessions"
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
 // region    ************************** generated!.gotpl **************************
 
 type MutationResolver interface {
-	CreateProject(ctx context.Context, input app.CreateProject) (*model.CreateProjectPayload, error)
-	Branch(ctx context.Context, input app.Branch) (*model.BranchPayload, error)
-	Change(ctx context.Context, input app.Change) (*model.ChangePayload, error)
+	CreateProject(ctx context.Context, input environments.CreateProject) (*model.CreateProjectPayload, error)
+	Branch(ctx context.Context, input environments.Branch) (*model.BranchPayload, error)
+	Change(ctx context.Context, input environments.Change) (*model.ChangePayload, error)
 	Build(ctx context.Context, version string) (*nixspace.Build, error)
 	CancelBuild(ctx context.Context, id nixspace.ID) (*nixspace.Build, error)
-	StartSession(ctx context.Context, input app.StartSession) (*nixspace.Session, error)
+	StartSession(ctx context.Context, input sessions.StartSession) (*nixspace.Session, error)
 	StopSession(ctx context.Context, ref string) (*nixspace.Session, error)
 	RemoveSession(ctx context.Context, ref string) (*nixspace.Session, error)
-	Rollback(ctx context.Context, input app.Rollback) (*model.ChangePayload, error)
-	Revert(ctx context.Context, input app.Pick) (*app.Picked, error)
-	CherryPick(ctx context.Context, input app.Pick) (*app.Picked, error)
-	Merge(ctx context.Context, input app.Merge) (*app.Merged, error)
-	CreateTag(ctx context.Context, input app.CreateTag) (*nixspace.Tag, error)
+	Rollback(ctx context.Context, input environments.Rollback) (*model.ChangePayload, error)
+	Revert(ctx context.Context, input environments.Pick) (*environments.Picked, error)
+	CherryPick(ctx context.Context, input environments.Pick) (*environments.Picked, error)
+	Merge(ctx context.Context, input environments.Merge) (*environments.Merged, error)
+	CreateTag(ctx context.Context, input environments.CreateTag) (*nixspace.Tag, error)
 	DeleteTag(ctx context.Context, ref string) (*nixspace.Tag, error)
 	ProtectEnvironment(ctx context.Context, ref string, protected bool) (*nixspace.Environment, error)
 	RenameEnvironment(ctx context.Context, ref string, name string) (*nixspace.Environment, error)
@@ -41,12 +43,12 @@ type MutationResolver interface {
 	UndeleteEnvironment(ctx context.Context, ref string, as string) (*nixspace.Environment, error)
 	HibernateSession(ctx context.Context, ref string) (*nixspace.Session, error)
 	ResumeSession(ctx context.Context, ref string) (*nixspace.Session, error)
-	TakeSnapshot(ctx context.Context, input app.TakeSnapshot) (*nixspace.Snapshot, error)
+	TakeSnapshot(ctx context.Context, input sessions.TakeSnapshot) (*nixspace.Snapshot, error)
 	RemoveSnapshot(ctx context.Context, ref string) (*nixspace.Snapshot, error)
-	RestoreSnapshot(ctx context.Context, input app.RestoreSnapshot) (*nixspace.Session, error)
-	Fork(ctx context.Context, input app.Fork) (*model.ForkPayload, error)
-	BranchWithData(ctx context.Context, input app.Branch, session string) (*app.DataBranch, error)
-	MigrateData(ctx context.Context, input app.MigrateData) (*app.DataMigration, error)
+	RestoreSnapshot(ctx context.Context, input sessions.RestoreSnapshot) (*nixspace.Session, error)
+	Fork(ctx context.Context, input sessions.Fork) (*model.ForkPayload, error)
+	BranchWithData(ctx context.Context, input environments.Branch, session string) (*sessions.DataBranch, error)
+	MigrateData(ctx context.Context, input sessions.MigrateData) (*sessions.DataMigration, error)
 	RecoverSession(ctx context.Context, ref string, force bool) (*nixspace.Session, error)
 }
 type QueryResolver interface {
@@ -59,15 +61,15 @@ type QueryResolver interface {
 	Session(ctx context.Context, ref string) (*nixspace.Session, error)
 	Sessions(ctx context.Context, environment *string, all *bool, first *int, after *string) (*model.SessionConnection, error)
 	Packages(ctx context.Context, query string, first *int) ([]nixspace.Package, error)
-	Viewer(ctx context.Context) (*app.Actor, error)
+	Viewer(ctx context.Context) (*nixspace.Actor, error)
 	Server(ctx context.Context) (*model.Server, error)
-	Diff(ctx context.Context, from string, to string, depth model.DiffDepth) (*app.Difference, error)
-	Why(ctx context.Context, ref string, what string, all bool) (*app.Reasons, error)
+	Diff(ctx context.Context, from string, to string, depth model.DiffDepth) (*inspect.Difference, error)
+	Why(ctx context.Context, ref string, what string, all bool) (*inspect.Reasons, error)
 	Log(ctx context.Context, refs []string, project *string, first *int, after *string) (*model.LogConnection, error)
 	Reflog(ctx context.Context, environment string, first *int, after *string) (*model.HeadMoveConnection, error)
-	Blame(ctx context.Context, ref string) ([]app.BlameLine, error)
-	MergeBases(ctx context.Context, a string, b string) ([]app.LogEntry, error)
-	MergePreview(ctx context.Context, input app.Merge) (*app.Merged, error)
+	Blame(ctx context.Context, ref string) ([]inspect.BlameLine, error)
+	MergeBases(ctx context.Context, a string, b string) ([]inspect.LogEntry, error)
+	MergePreview(ctx context.Context, input environments.Merge) (*environments.Merged, error)
 	Merge(ctx context.Context, id nixspace.ID) (*nixspace.Merge, error)
 	Tags(ctx context.Context, project *string) ([]nixspace.Tag, error)
 	Snapshot(ctx context.Context, ref string) (*nixspace.Snapshot, error)
@@ -87,8 +89,8 @@ func (ec *executionContext) field_Mutation_branchWithData_args(ctx context.Conte
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
-		func(ctx context.Context, v any) (app.Branch, error) {
-			return ec.unmarshalNBranchInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐBranch(ctx, v)
+		func(ctx context.Context, v any) (environments.Branch, error) {
+			return ec.unmarshalNBranchInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋenvironmentsᚐBranch(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -109,8 +111,8 @@ func (ec *executionContext) field_Mutation_branch_args(ctx context.Context, rawA
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
-		func(ctx context.Context, v any) (app.Branch, error) {
-			return ec.unmarshalNBranchInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐBranch(ctx, v)
+		func(ctx context.Context, v any) (environments.Branch, error) {
+			return ec.unmarshalNBranchInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋenvironmentsᚐBranch(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -151,8 +153,8 @@ func (ec *executionContext) field_Mutation_change_args(ctx context.Context, rawA
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
-		func(ctx context.Context, v any) (app.Change, error) {
-			return ec.unmarshalNChangeInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐChange(ctx, v)
+		func(ctx context.Context, v any) (environments.Change, error) {
+			return ec.unmarshalNChangeInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋenvironmentsᚐChange(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -165,8 +167,8 @@ func (ec *executionContext) field_Mutation_cherryPick_args(ctx context.Context, 
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
-		func(ctx context.Context, v any) (app.Pick, error) {
-			return ec.unmarshalNPickInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐPick(ctx, v)
+		func(ctx context.Context, v any) (environments.Pick, error) {
+			return ec.unmarshalNPickInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋenvironmentsᚐPick(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -179,8 +181,8 @@ func (ec *executionContext) field_Mutation_createProject_args(ctx context.Contex
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
-		func(ctx context.Context, v any) (app.CreateProject, error) {
-			return ec.unmarshalNCreateProjectInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐCreateProject(ctx, v)
+		func(ctx context.Context, v any) (environments.CreateProject, error) {
+			return ec.unmarshalNCreateProjectInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋenvironmentsᚐCreateProject(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -193,8 +195,8 @@ func (ec *executionContext) field_Mutation_createTag_args(ctx context.Context, r
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
-		func(ctx context.Context, v any) (app.CreateTag, error) {
-			return ec.unmarshalNCreateTagInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐCreateTag(ctx, v)
+		func(ctx context.Context, v any) (environments.CreateTag, error) {
+			return ec.unmarshalNCreateTagInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋenvironmentsᚐCreateTag(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -235,8 +237,8 @@ func (ec *executionContext) field_Mutation_fork_args(ctx context.Context, rawArg
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
-		func(ctx context.Context, v any) (app.Fork, error) {
-			return ec.unmarshalNForkInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐFork(ctx, v)
+		func(ctx context.Context, v any) (sessions.Fork, error) {
+			return ec.unmarshalNForkInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋsessionsᚐFork(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -263,8 +265,8 @@ func (ec *executionContext) field_Mutation_merge_args(ctx context.Context, rawAr
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
-		func(ctx context.Context, v any) (app.Merge, error) {
-			return ec.unmarshalNMergeInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐMerge(ctx, v)
+		func(ctx context.Context, v any) (environments.Merge, error) {
+			return ec.unmarshalNMergeInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋenvironmentsᚐMerge(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -277,8 +279,8 @@ func (ec *executionContext) field_Mutation_migrateData_args(ctx context.Context,
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
-		func(ctx context.Context, v any) (app.MigrateData, error) {
-			return ec.unmarshalNMigrateDataInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐMigrateData(ctx, v)
+		func(ctx context.Context, v any) (sessions.MigrateData, error) {
+			return ec.unmarshalNMigrateDataInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋsessionsᚐMigrateData(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -385,8 +387,8 @@ func (ec *executionContext) field_Mutation_restoreSnapshot_args(ctx context.Cont
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
-		func(ctx context.Context, v any) (app.RestoreSnapshot, error) {
-			return ec.unmarshalNRestoreSnapshotInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐRestoreSnapshot(ctx, v)
+		func(ctx context.Context, v any) (sessions.RestoreSnapshot, error) {
+			return ec.unmarshalNRestoreSnapshotInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋsessionsᚐRestoreSnapshot(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -413,8 +415,8 @@ func (ec *executionContext) field_Mutation_revert_args(ctx context.Context, rawA
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
-		func(ctx context.Context, v any) (app.Pick, error) {
-			return ec.unmarshalNPickInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐPick(ctx, v)
+		func(ctx context.Context, v any) (environments.Pick, error) {
+			return ec.unmarshalNPickInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋenvironmentsᚐPick(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -427,8 +429,8 @@ func (ec *executionContext) field_Mutation_rollback_args(ctx context.Context, ra
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
-		func(ctx context.Context, v any) (app.Rollback, error) {
-			return ec.unmarshalNRollbackInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐRollback(ctx, v)
+		func(ctx context.Context, v any) (environments.Rollback, error) {
+			return ec.unmarshalNRollbackInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋenvironmentsᚐRollback(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -441,8 +443,8 @@ func (ec *executionContext) field_Mutation_startSession_args(ctx context.Context
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
-		func(ctx context.Context, v any) (app.StartSession, error) {
-			return ec.unmarshalNStartSessionInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐStartSession(ctx, v)
+		func(ctx context.Context, v any) (sessions.StartSession, error) {
+			return ec.unmarshalNStartSessionInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋsessionsᚐStartSession(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -469,8 +471,8 @@ func (ec *executionContext) field_Mutation_takeSnapshot_args(ctx context.Context
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
-		func(ctx context.Context, v any) (app.TakeSnapshot, error) {
-			return ec.unmarshalNTakeSnapshotInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐTakeSnapshot(ctx, v)
+		func(ctx context.Context, v any) (sessions.TakeSnapshot, error) {
+			return ec.unmarshalNTakeSnapshotInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋsessionsᚐTakeSnapshot(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -681,8 +683,8 @@ func (ec *executionContext) field_Query_mergePreview_args(ctx context.Context, r
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
-		func(ctx context.Context, v any) (app.Merge, error) {
-			return ec.unmarshalNMergeInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐMerge(ctx, v)
+		func(ctx context.Context, v any) (environments.Merge, error) {
+			return ec.unmarshalNMergeInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋenvironmentsᚐMerge(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -1011,7 +1013,7 @@ func (ec *executionContext) _Mutation_createProject(ctx context.Context, field g
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().CreateProject(ctx, fc.Args["input"].(app.CreateProject))
+			return ec.Resolvers.Mutation().CreateProject(ctx, fc.Args["input"].(environments.CreateProject))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.CreateProjectPayload) graphql.Marshaler {
@@ -1055,7 +1057,7 @@ func (ec *executionContext) _Mutation_branch(ctx context.Context, field graphql.
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().Branch(ctx, fc.Args["input"].(app.Branch))
+			return ec.Resolvers.Mutation().Branch(ctx, fc.Args["input"].(environments.Branch))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.BranchPayload) graphql.Marshaler {
@@ -1099,7 +1101,7 @@ func (ec *executionContext) _Mutation_change(ctx context.Context, field graphql.
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().Change(ctx, fc.Args["input"].(app.Change))
+			return ec.Resolvers.Mutation().Change(ctx, fc.Args["input"].(environments.Change))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.ChangePayload) graphql.Marshaler {
@@ -1231,7 +1233,7 @@ func (ec *executionContext) _Mutation_startSession(ctx context.Context, field gr
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().StartSession(ctx, fc.Args["input"].(app.StartSession))
+			return ec.Resolvers.Mutation().StartSession(ctx, fc.Args["input"].(sessions.StartSession))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *nixspace.Session) graphql.Marshaler {
@@ -1363,7 +1365,7 @@ func (ec *executionContext) _Mutation_rollback(ctx context.Context, field graphq
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().Rollback(ctx, fc.Args["input"].(app.Rollback))
+			return ec.Resolvers.Mutation().Rollback(ctx, fc.Args["input"].(environments.Rollback))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.ChangePayload) graphql.Marshaler {
@@ -1407,11 +1409,11 @@ func (ec *executionContext) _Mutation_revert(ctx context.Context, field graphql.
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().Revert(ctx, fc.Args["input"].(app.Pick))
+			return ec.Resolvers.Mutation().Revert(ctx, fc.Args["input"].(environments.Pick))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *app.Picked) graphql.Marshaler {
-			return ec.marshalNPickPayload2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚐPicked(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *environments.Picked) graphql.Marshaler {
+			return ec.marshalNPickPayload2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚋenvironmentsᚐPicked(ctx, selections, v)
 		},
 		true,
 		true,
@@ -1451,11 +1453,11 @@ func (ec *executionContext) _Mutation_cherryPick(ctx context.Context, field grap
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().CherryPick(ctx, fc.Args["input"].(app.Pick))
+			return ec.Resolvers.Mutation().CherryPick(ctx, fc.Args["input"].(environments.Pick))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *app.Picked) graphql.Marshaler {
-			return ec.marshalNPickPayload2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚐPicked(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *environments.Picked) graphql.Marshaler {
+			return ec.marshalNPickPayload2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚋenvironmentsᚐPicked(ctx, selections, v)
 		},
 		true,
 		true,
@@ -1495,11 +1497,11 @@ func (ec *executionContext) _Mutation_merge(ctx context.Context, field graphql.C
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().Merge(ctx, fc.Args["input"].(app.Merge))
+			return ec.Resolvers.Mutation().Merge(ctx, fc.Args["input"].(environments.Merge))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *app.Merged) graphql.Marshaler {
-			return ec.marshalNMergePayload2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚐMerged(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *environments.Merged) graphql.Marshaler {
+			return ec.marshalNMergePayload2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚋenvironmentsᚐMerged(ctx, selections, v)
 		},
 		true,
 		true,
@@ -1539,7 +1541,7 @@ func (ec *executionContext) _Mutation_createTag(ctx context.Context, field graph
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().CreateTag(ctx, fc.Args["input"].(app.CreateTag))
+			return ec.Resolvers.Mutation().CreateTag(ctx, fc.Args["input"].(environments.CreateTag))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *nixspace.Tag) graphql.Marshaler {
@@ -1891,7 +1893,7 @@ func (ec *executionContext) _Mutation_takeSnapshot(ctx context.Context, field gr
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().TakeSnapshot(ctx, fc.Args["input"].(app.TakeSnapshot))
+			return ec.Resolvers.Mutation().TakeSnapshot(ctx, fc.Args["input"].(sessions.TakeSnapshot))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *nixspace.Snapshot) graphql.Marshaler {
@@ -1979,7 +1981,7 @@ func (ec *executionContext) _Mutation_restoreSnapshot(ctx context.Context, field
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().RestoreSnapshot(ctx, fc.Args["input"].(app.RestoreSnapshot))
+			return ec.Resolvers.Mutation().RestoreSnapshot(ctx, fc.Args["input"].(sessions.RestoreSnapshot))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *nixspace.Session) graphql.Marshaler {
@@ -2023,7 +2025,7 @@ func (ec *executionContext) _Mutation_fork(ctx context.Context, field graphql.Co
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().Fork(ctx, fc.Args["input"].(app.Fork))
+			return ec.Resolvers.Mutation().Fork(ctx, fc.Args["input"].(sessions.Fork))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.ForkPayload) graphql.Marshaler {
@@ -2067,11 +2069,11 @@ func (ec *executionContext) _Mutation_branchWithData(ctx context.Context, field 
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().BranchWithData(ctx, fc.Args["input"].(app.Branch), fc.Args["session"].(string))
+			return ec.Resolvers.Mutation().BranchWithData(ctx, fc.Args["input"].(environments.Branch), fc.Args["session"].(string))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *app.DataBranch) graphql.Marshaler {
-			return ec.marshalNBranchWithDataPayload2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚐDataBranch(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *sessions.DataBranch) graphql.Marshaler {
+			return ec.marshalNBranchWithDataPayload2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚋsessionsᚐDataBranch(ctx, selections, v)
 		},
 		true,
 		true,
@@ -2111,11 +2113,11 @@ func (ec *executionContext) _Mutation_migrateData(ctx context.Context, field gra
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().MigrateData(ctx, fc.Args["input"].(app.MigrateData))
+			return ec.Resolvers.Mutation().MigrateData(ctx, fc.Args["input"].(sessions.MigrateData))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *app.DataMigration) graphql.Marshaler {
-			return ec.marshalNDataMigration2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚐDataMigration(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *sessions.DataMigration) graphql.Marshaler {
+			return ec.marshalNDataMigration2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚋsessionsᚐDataMigration(ctx, selections, v)
 		},
 		true,
 		true,
@@ -2643,8 +2645,8 @@ func (ec *executionContext) _Query_viewer(ctx context.Context, field graphql.Col
 			return ec.Resolvers.Query().Viewer(ctx)
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *app.Actor) graphql.Marshaler {
-			return ec.marshalNViewer2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚐActor(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *nixspace.Actor) graphql.Marshaler {
+			return ec.marshalNViewer2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚐActor(ctx, selections, v)
 		},
 		true,
 		true,
@@ -2708,8 +2710,8 @@ func (ec *executionContext) _Query_diff(ctx context.Context, field graphql.Colle
 			return ec.Resolvers.Query().Diff(ctx, fc.Args["from"].(string), fc.Args["to"].(string), fc.Args["depth"].(model.DiffDepth))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *app.Difference) graphql.Marshaler {
-			return ec.marshalNDiff2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚐDifference(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *inspect.Difference) graphql.Marshaler {
+			return ec.marshalNDiff2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚋinspectᚐDifference(ctx, selections, v)
 		},
 		true,
 		true,
@@ -2752,8 +2754,8 @@ func (ec *executionContext) _Query_why(ctx context.Context, field graphql.Collec
 			return ec.Resolvers.Query().Why(ctx, fc.Args["ref"].(string), fc.Args["what"].(string), fc.Args["all"].(bool))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *app.Reasons) graphql.Marshaler {
-			return ec.marshalNReasons2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚐReasons(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *inspect.Reasons) graphql.Marshaler {
+			return ec.marshalNReasons2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚋinspectᚐReasons(ctx, selections, v)
 		},
 		true,
 		true,
@@ -2884,8 +2886,8 @@ func (ec *executionContext) _Query_blame(ctx context.Context, field graphql.Coll
 			return ec.Resolvers.Query().Blame(ctx, fc.Args["ref"].(string))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []app.BlameLine) graphql.Marshaler {
-			return ec.marshalNBlameLine2ᚕgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚐBlameLineᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v []inspect.BlameLine) graphql.Marshaler {
+			return ec.marshalNBlameLine2ᚕgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚋinspectᚐBlameLineᚄ(ctx, selections, v)
 		},
 		true,
 		true,
@@ -2928,8 +2930,8 @@ func (ec *executionContext) _Query_mergeBases(ctx context.Context, field graphql
 			return ec.Resolvers.Query().MergeBases(ctx, fc.Args["a"].(string), fc.Args["b"].(string))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []app.LogEntry) graphql.Marshaler {
-			return ec.marshalNLogEntry2ᚕgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚐLogEntryᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v []inspect.LogEntry) graphql.Marshaler {
+			return ec.marshalNLogEntry2ᚕgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚋinspectᚐLogEntryᚄ(ctx, selections, v)
 		},
 		true,
 		true,
@@ -2969,11 +2971,11 @@ func (ec *executionContext) _Query_mergePreview(ctx context.Context, field graph
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Query().MergePreview(ctx, fc.Args["input"].(app.Merge))
+			return ec.Resolvers.Query().MergePreview(ctx, fc.Args["input"].(environments.Merge))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *app.Merged) graphql.Marshaler {
-			return ec.marshalNMergePayload2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚐMerged(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *environments.Merged) graphql.Marshaler {
+			return ec.marshalNMergePayload2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚋenvironmentsᚐMerged(ctx, selections, v)
 		},
 		true,
 		true,
@@ -3410,7 +3412,7 @@ func (ec *executionContext) fieldContext_Subscription_events(ctx context.Context
 	return fc, nil
 }
 
-func (ec *executionContext) _Viewer_id(ctx context.Context, field graphql.CollectedField, obj *app.Actor) (ret graphql.Marshaler) {
+func (ec *executionContext) _Viewer_id(ctx context.Context, field graphql.CollectedField, obj *nixspace.Actor) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -3433,7 +3435,7 @@ func (ec *executionContext) fieldContext_Viewer_id(_ context.Context, field grap
 	return graphql.NewScalarFieldContext("Viewer", field, false, false, "ID")
 }
 
-func (ec *executionContext) _Viewer_name(ctx context.Context, field graphql.CollectedField, obj *app.Actor) (ret graphql.Marshaler) {
+func (ec *executionContext) _Viewer_name(ctx context.Context, field graphql.CollectedField, obj *nixspace.Actor) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -3972,7 +3974,7 @@ func (ec *executionContext) _Subscription(ctx context.Context, sel ast.Selection
 
 var viewerImplementors = []string{"Viewer"}
 
-func (ec *executionContext) _Viewer(ctx context.Context, sel ast.SelectionSet, obj *app.Actor) graphql.Marshaler {
+func (ec *executionContext) _Viewer(ctx context.Context, sel ast.SelectionSet, obj *nixspace.Actor) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, viewerImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -4056,7 +4058,7 @@ func (ec *executionContext) marshalNTime2timeᚐTime(ctx context.Context, sel as
 	return res
 }
 
-func (ec *executionContext) marshalNViewer2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚐActor(ctx context.Context, sel ast.SelectionSet, v *app.Actor) graphql.Marshaler {
+func (ec *executionContext) marshalNViewer2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚐActor(ctx context.Context, sel ast.SelectionSet, v *nixspace.Actor) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "Viewer!")
 		return graphql.Null

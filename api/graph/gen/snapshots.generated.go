@@ -12,7 +12,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/api/graph/model"
-	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/sessions"
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
@@ -34,7 +34,7 @@ type SnapshotResolver interface {
 
 // region    **************************** field.gotpl *****************************
 
-func (ec *executionContext) _BranchWithDataPayload_environment(ctx context.Context, field graphql.CollectedField, obj *app.DataBranch) (ret graphql.Marshaler) {
+func (ec *executionContext) _BranchWithDataPayload_environment(ctx context.Context, field graphql.CollectedField, obj *sessions.DataBranch) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -66,7 +66,7 @@ func (ec *executionContext) fieldContext_BranchWithDataPayload_environment(_ con
 	return fc, nil
 }
 
-func (ec *executionContext) _BranchWithDataPayload_version(ctx context.Context, field graphql.CollectedField, obj *app.DataBranch) (ret graphql.Marshaler) {
+func (ec *executionContext) _BranchWithDataPayload_version(ctx context.Context, field graphql.CollectedField, obj *sessions.DataBranch) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -98,7 +98,7 @@ func (ec *executionContext) fieldContext_BranchWithDataPayload_version(_ context
 	return fc, nil
 }
 
-func (ec *executionContext) _BranchWithDataPayload_build(ctx context.Context, field graphql.CollectedField, obj *app.DataBranch) (ret graphql.Marshaler) {
+func (ec *executionContext) _BranchWithDataPayload_build(ctx context.Context, field graphql.CollectedField, obj *sessions.DataBranch) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -130,7 +130,7 @@ func (ec *executionContext) fieldContext_BranchWithDataPayload_build(_ context.C
 	return fc, nil
 }
 
-func (ec *executionContext) _BranchWithDataPayload_session(ctx context.Context, field graphql.CollectedField, obj *app.DataBranch) (ret graphql.Marshaler) {
+func (ec *executionContext) _BranchWithDataPayload_session(ctx context.Context, field graphql.CollectedField, obj *sessions.DataBranch) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -162,7 +162,7 @@ func (ec *executionContext) fieldContext_BranchWithDataPayload_session(_ context
 	return fc, nil
 }
 
-func (ec *executionContext) _BranchWithDataPayload_source(ctx context.Context, field graphql.CollectedField, obj *app.DataBranch) (ret graphql.Marshaler) {
+func (ec *executionContext) _BranchWithDataPayload_source(ctx context.Context, field graphql.CollectedField, obj *sessions.DataBranch) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -194,7 +194,7 @@ func (ec *executionContext) fieldContext_BranchWithDataPayload_source(_ context.
 	return fc, nil
 }
 
-func (ec *executionContext) _BranchWithDataPayload_consistency(ctx context.Context, field graphql.CollectedField, obj *app.DataBranch) (ret graphql.Marshaler) {
+func (ec *executionContext) _BranchWithDataPayload_consistency(ctx context.Context, field graphql.CollectedField, obj *sessions.DataBranch) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -217,7 +217,7 @@ func (ec *executionContext) fieldContext_BranchWithDataPayload_consistency(_ con
 	return graphql.NewScalarFieldContext("BranchWithDataPayload", field, false, false, "String")
 }
 
-func (ec *executionContext) _DataMigration_from(ctx context.Context, field graphql.CollectedField, obj *app.DataMigration) (ret graphql.Marshaler) {
+func (ec *executionContext) _DataMigration_from(ctx context.Context, field graphql.CollectedField, obj *sessions.DataMigration) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -249,7 +249,7 @@ func (ec *executionContext) fieldContext_DataMigration_from(_ context.Context, f
 	return fc, nil
 }
 
-func (ec *executionContext) _DataMigration_to(ctx context.Context, field graphql.CollectedField, obj *app.DataMigration) (ret graphql.Marshaler) {
+func (ec *executionContext) _DataMigration_to(ctx context.Context, field graphql.CollectedField, obj *sessions.DataMigration) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -281,7 +281,7 @@ func (ec *executionContext) fieldContext_DataMigration_to(_ context.Context, fie
 	return fc, nil
 }
 
-func (ec *executionContext) _DataMigration_databases(ctx context.Context, field graphql.CollectedField, obj *app.DataMigration) (ret graphql.Marshaler) {
+func (ec *executionContext) _DataMigration_databases(ctx context.Context, field graphql.CollectedField, obj *sessions.DataMigration) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -304,7 +304,7 @@ func (ec *executionContext) fieldContext_DataMigration_databases(_ context.Conte
 	return graphql.NewScalarFieldContext("DataMigration", field, false, false, "String")
 }
 
-func (ec *executionContext) _DataMigration_tables(ctx context.Context, field graphql.CollectedField, obj *app.DataMigration) (ret graphql.Marshaler) {
+func (ec *executionContext) _DataMigration_tables(ctx context.Context, field graphql.CollectedField, obj *sessions.DataMigration) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -327,7 +327,7 @@ func (ec *executionContext) fieldContext_DataMigration_tables(_ context.Context,
 	return graphql.NewScalarFieldContext("DataMigration", field, false, false, "Int")
 }
 
-func (ec *executionContext) _DataMigration_rows(ctx context.Context, field graphql.CollectedField, obj *app.DataMigration) (ret graphql.Marshaler) {
+func (ec *executionContext) _DataMigration_rows(ctx context.Context, field graphql.CollectedField, obj *sessions.DataMigration) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -350,7 +350,7 @@ func (ec *executionContext) fieldContext_DataMigration_rows(_ context.Context, f
 	return graphql.NewScalarFieldContext("DataMigration", field, false, false, "Int64")
 }
 
-func (ec *executionContext) _DataMigration_bytes(ctx context.Context, field graphql.CollectedField, obj *app.DataMigration) (ret graphql.Marshaler) {
+func (ec *executionContext) _DataMigration_bytes(ctx context.Context, field graphql.CollectedField, obj *sessions.DataMigration) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -923,8 +923,8 @@ func (ec *executionContext) fieldContext_SnapshotConnection_totalCount(_ context
 
 // region    **************************** input.gotpl *****************************
 
-func (ec *executionContext) unmarshalInputForkInput(ctx context.Context, obj any) (app.Fork, error) {
-	var it app.Fork
+func (ec *executionContext) unmarshalInputForkInput(ctx context.Context, obj any) (sessions.Fork, error) {
+	var it sessions.Fork
 	if obj == nil {
 		return it, nil
 	}
@@ -980,14 +980,14 @@ func (ec *executionContext) unmarshalInputForkInput(ctx context.Context, obj any
 //
 // ctx must come from a gqlgen request; outside one there is no unmarshaler to use
 // and the returned error says so.
-func UnmarshalForkInput(ctx context.Context, raw any) (app.Fork, error) {
-	var out app.Fork
+func UnmarshalForkInput(ctx context.Context, raw any) (sessions.Fork, error) {
+	var out sessions.Fork
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "ForkInput", raw, &out)
 	return out, err
 }
 
-func (ec *executionContext) unmarshalInputMigrateDataInput(ctx context.Context, obj any) (app.MigrateData, error) {
-	var it app.MigrateData
+func (ec *executionContext) unmarshalInputMigrateDataInput(ctx context.Context, obj any) (sessions.MigrateData, error) {
+	var it sessions.MigrateData
 	if obj == nil {
 		return it, nil
 	}
@@ -1029,14 +1029,14 @@ func (ec *executionContext) unmarshalInputMigrateDataInput(ctx context.Context, 
 //
 // ctx must come from a gqlgen request; outside one there is no unmarshaler to use
 // and the returned error says so.
-func UnmarshalMigrateDataInput(ctx context.Context, raw any) (app.MigrateData, error) {
-	var out app.MigrateData
+func UnmarshalMigrateDataInput(ctx context.Context, raw any) (sessions.MigrateData, error) {
+	var out sessions.MigrateData
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "MigrateDataInput", raw, &out)
 	return out, err
 }
 
-func (ec *executionContext) unmarshalInputRestoreSnapshotInput(ctx context.Context, obj any) (app.RestoreSnapshot, error) {
-	var it app.RestoreSnapshot
+func (ec *executionContext) unmarshalInputRestoreSnapshotInput(ctx context.Context, obj any) (sessions.RestoreSnapshot, error) {
+	var it sessions.RestoreSnapshot
 	if obj == nil {
 		return it, nil
 	}
@@ -1082,14 +1082,14 @@ func (ec *executionContext) unmarshalInputRestoreSnapshotInput(ctx context.Conte
 //
 // ctx must come from a gqlgen request; outside one there is no unmarshaler to use
 // and the returned error says so.
-func UnmarshalRestoreSnapshotInput(ctx context.Context, raw any) (app.RestoreSnapshot, error) {
-	var out app.RestoreSnapshot
+func UnmarshalRestoreSnapshotInput(ctx context.Context, raw any) (sessions.RestoreSnapshot, error) {
+	var out sessions.RestoreSnapshot
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "RestoreSnapshotInput", raw, &out)
 	return out, err
 }
 
-func (ec *executionContext) unmarshalInputTakeSnapshotInput(ctx context.Context, obj any) (app.TakeSnapshot, error) {
-	var it app.TakeSnapshot
+func (ec *executionContext) unmarshalInputTakeSnapshotInput(ctx context.Context, obj any) (sessions.TakeSnapshot, error) {
+	var it sessions.TakeSnapshot
 	if obj == nil {
 		return it, nil
 	}
@@ -1135,8 +1135,8 @@ func (ec *executionContext) unmarshalInputTakeSnapshotInput(ctx context.Context,
 //
 // ctx must come from a gqlgen request; outside one there is no unmarshaler to use
 // and the returned error says so.
-func UnmarshalTakeSnapshotInput(ctx context.Context, raw any) (app.TakeSnapshot, error) {
-	var out app.TakeSnapshot
+func UnmarshalTakeSnapshotInput(ctx context.Context, raw any) (sessions.TakeSnapshot, error) {
+	var out sessions.TakeSnapshot
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "TakeSnapshotInput", raw, &out)
 	return out, err
 }
@@ -1151,7 +1151,7 @@ func UnmarshalTakeSnapshotInput(ctx context.Context, raw any) (app.TakeSnapshot,
 
 var branchWithDataPayloadImplementors = []string{"BranchWithDataPayload"}
 
-func (ec *executionContext) _BranchWithDataPayload(ctx context.Context, sel ast.SelectionSet, obj *app.DataBranch) graphql.Marshaler {
+func (ec *executionContext) _BranchWithDataPayload(ctx context.Context, sel ast.SelectionSet, obj *sessions.DataBranch) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, branchWithDataPayloadImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -1209,7 +1209,7 @@ func (ec *executionContext) _BranchWithDataPayload(ctx context.Context, sel ast.
 
 var dataMigrationImplementors = []string{"DataMigration"}
 
-func (ec *executionContext) _DataMigration(ctx context.Context, sel ast.SelectionSet, obj *app.DataMigration) graphql.Marshaler {
+func (ec *executionContext) _DataMigration(ctx context.Context, sel ast.SelectionSet, obj *sessions.DataMigration) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, dataMigrationImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -1462,7 +1462,7 @@ func (ec *executionContext) _SnapshotConnection(ctx context.Context, sel ast.Sel
 
 // region    ***************************** type.gotpl *****************************
 
-func (ec *executionContext) marshalNBranchWithDataPayload2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚐDataBranch(ctx context.Context, sel ast.SelectionSet, v *app.DataBranch) graphql.Marshaler {
+func (ec *executionContext) marshalNBranchWithDataPayload2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚋsessionsᚐDataBranch(ctx context.Context, sel ast.SelectionSet, v *sessions.DataBranch) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "BranchWithDataPayload!")
 		return graphql.Null
@@ -1470,7 +1470,7 @@ func (ec *executionContext) marshalNBranchWithDataPayload2ᚖgithubᚗcomᚋnixs
 	return ec._BranchWithDataPayload(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalNDataMigration2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚐDataMigration(ctx context.Context, sel ast.SelectionSet, v *app.DataMigration) graphql.Marshaler {
+func (ec *executionContext) marshalNDataMigration2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚋsessionsᚐDataMigration(ctx context.Context, sel ast.SelectionSet, v *sessions.DataMigration) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "DataMigration!")
 		return graphql.Null
@@ -1478,7 +1478,7 @@ func (ec *executionContext) marshalNDataMigration2ᚖgithubᚗcomᚋnixspaceᚋn
 	return ec._DataMigration(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalNForkInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐFork(ctx context.Context, v any) (app.Fork, error) {
+func (ec *executionContext) unmarshalNForkInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋsessionsᚐFork(ctx context.Context, v any) (sessions.Fork, error) {
 	res, err := ec.unmarshalInputForkInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
@@ -1491,12 +1491,12 @@ func (ec *executionContext) marshalNForkPayload2ᚖgithubᚗcomᚋnixspaceᚋnix
 	return ec._ForkPayload(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalNMigrateDataInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐMigrateData(ctx context.Context, v any) (app.MigrateData, error) {
+func (ec *executionContext) unmarshalNMigrateDataInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋsessionsᚐMigrateData(ctx context.Context, v any) (sessions.MigrateData, error) {
 	res, err := ec.unmarshalInputMigrateDataInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalNRestoreSnapshotInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐRestoreSnapshot(ctx context.Context, v any) (app.RestoreSnapshot, error) {
+func (ec *executionContext) unmarshalNRestoreSnapshotInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋsessionsᚐRestoreSnapshot(ctx context.Context, v any) (sessions.RestoreSnapshot, error) {
 	res, err := ec.unmarshalInputRestoreSnapshotInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
@@ -1565,7 +1565,7 @@ var (
 	}
 )
 
-func (ec *executionContext) unmarshalNTakeSnapshotInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚐTakeSnapshot(ctx context.Context, v any) (app.TakeSnapshot, error) {
+func (ec *executionContext) unmarshalNTakeSnapshotInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋsessionsᚐTakeSnapshot(ctx context.Context, v any) (sessions.TakeSnapshot, error) {
 	res, err := ec.unmarshalInputTakeSnapshotInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }

@@ -9,7 +9,7 @@ import (
 	"strconv"
 
 	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/inspect"
 )
 
 type BranchPayload struct {
@@ -46,8 +46,8 @@ type HeadMoveConnection struct {
 }
 
 type LogConnection struct {
-	Nodes    []app.LogEntry `json:"nodes"`
-	PageInfo *PageInfo      `json:"pageInfo"`
+	Nodes    []inspect.LogEntry `json:"nodes"`
+	PageInfo *PageInfo          `json:"pageInfo"`
 }
 
 type Mutation struct {

@@ -11,7 +11,9 @@ import (
 	"slices"
 
 	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/builds"
+	"github.com/nixspace/nixspace/app/environments"
+	"github.com/nixspace/nixspace/app/transfer"
 	"github.com/nixspace/nixspace/nix"
 	"github.com/nixspace/nixspace/nix/catalog"
 	"github.com/nixspace/nixspace/state/workspace"
@@ -29,7 +31,7 @@ func Real(set Settings) Parts {
 	return Parts{
 		Packages: set.packages,
 		Machines: set.machines,
-		Workspaces: func(_ context.Context, s Site) (app.Workspaces, error) {
+		Workspaces: func(_ context.Context, s Site) (environments.Workspaces, error) {
 			return workspace.Open(s.Dir.Path("workspaces"), s.Code)
 		},
 	}
@@ -91,7 +93,7 @@ func (p packages) Root(ctx context.Context, name, path string) error {
 	return p.engine.Root(ctx, name, path)
 }
 
-var _ app.StorePaths = packages{}
+var _ transfer.StorePaths = packages{}
 
 // Ping checks that the Nix daemon answers.
 func (p packages) Ping(ctx context.Context) error {
@@ -102,7 +104,7 @@ func (p packages) Ping(ctx context.Context) error {
 }
 
 // packages opens the catalog and evaluates it, so that no request waits for that.
-func (set Settings) packages(ctx context.Context, s Site) (_ app.Packages, _ Stop, err error) {
+func (set Settings) packages(ctx context.Context, s Site) (_ builds.Packages, _ Stop, err error) {
 	e, err := nix.Open(ctx, nix.Config{StateDir: s.Dir.Path(), RuntimeDir: filepath.Join(s.Dir.Runtime(), "nix"), Log: s.Log})
 	if err != nil {
 		return nil, nil, err

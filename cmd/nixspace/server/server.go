@@ -18,6 +18,8 @@ import (
 	"github.com/nixspace/nixspace/api/auth"
 	"github.com/nixspace/nixspace/api/web"
 	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/builds"
+	"github.com/nixspace/nixspace/app/environments"
 	"github.com/nixspace/nixspace/internal/statedir"
 	"github.com/nixspace/nixspace/internal/telemetry"
 	"github.com/nixspace/nixspace/jobs"
@@ -56,9 +58,9 @@ type Config struct {
 // Parts make what a server is composed of. Each returns how to stop what it
 // made; that may be nil.
 type Parts struct {
-	Packages   func(context.Context, Site) (app.Packages, Stop, error)
+	Packages   func(context.Context, Site) (builds.Packages, Stop, error)
 	Machines   func(context.Context, Site) (nixspace.Machines, Stop, error)
-	Workspaces func(context.Context, Site) (app.Workspaces, error)
+	Workspaces func(context.Context, Site) (environments.Workspaces, error)
 }
 
 // Site is where a part does its work.
@@ -80,7 +82,7 @@ type Running struct {
 	// SignIn is the address that signs a browser in.
 	SignIn string
 	State  string // the state directory
-	Owner  app.Actor
+	Owner  nixspace.Actor
 	App    *app.App
 }
 
@@ -144,9 +146,9 @@ type server struct {
 	listener   net.Listener
 	dbURL      string
 	db         *postgres.DB
-	packages   app.Packages
+	packages   builds.Packages
 	machines   nixspace.Machines
-	workspaces app.Workspaces
+	workspaces environments.Workspaces
 	queue      *jobs.Queue
 	tracing    *telemetry.Tracing
 }
@@ -262,11 +264,11 @@ func (s *server) openApp(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := s.running.App.Reconcile(app.WithActor(ctx, app.System)); err != nil {
+	if err := s.running.App.Reconcile(nixspace.WithActor(ctx, nixspace.SystemActor)); err != nil {
 		return "", fmt.Errorf("take up what an earlier server left: %w", err)
 	}
 	done := make(chan error, 1)
-	run, end := context.WithCancel(app.WithActor(context.WithoutCancel(ctx), app.System))
+	run, end := context.WithCancel(nixspace.WithActor(context.WithoutCancel(ctx), nixspace.SystemActor))
 	go func() {
 		err := s.running.App.Run(run)
 		if run.Err() == nil {
@@ -282,7 +284,7 @@ func (s *server) openApp(ctx context.Context) (string, error) {
 		return nil
 	})
 	s.onStop("sessions", s.restSessions)
-	live, err := s.running.App.Sessions(app.WithActor(ctx, app.System), "", false)
+	live, err := s.running.App.Sessions(nixspace.WithActor(ctx, nixspace.SystemActor), "", false)
 	if err != nil {
 		return "", err
 	}

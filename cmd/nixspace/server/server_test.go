@@ -22,8 +22,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/app"
 	"github.com/nixspace/nixspace/app/apptest"
+	"github.com/nixspace/nixspace/app/builds"
+	"github.com/nixspace/nixspace/app/environments"
+	"github.com/nixspace/nixspace/app/sessions"
 	"github.com/nixspace/nixspace/internal/statedir"
 	"github.com/nixspace/nixspace/internal/telemetry"
 	"github.com/nixspace/nixspace/state/postgres/postgrestest"
@@ -69,9 +71,9 @@ func config(dir string, machines *apptest.Machines) Config {
 	return Config{
 		State: dir, Listen: "127.0.0.1:0", Version: "test", Log: log,
 		Parts: Parts{
-			Packages: func(context.Context, Site) (app.Packages, Stop, error) { return apptest.NewPackages(), nil, nil },
+			Packages: func(context.Context, Site) (builds.Packages, Stop, error) { return apptest.NewPackages(), nil, nil },
 			Machines: func(context.Context, Site) (nixspace.Machines, Stop, error) { return machines, nil, nil },
-			Workspaces: func(_ context.Context, s Site) (app.Workspaces, error) {
+			Workspaces: func(_ context.Context, s Site) (environments.Workspaces, error) {
 				return workspace.Open(s.Dir.Path("workspaces"), nixspace.CodeLimits{})
 			},
 		},
@@ -97,15 +99,15 @@ func newDir(t *testing.T) string {
 
 // startSession makes a project and runs its environment.
 func startSession(ctx context.Context, r Running) (*nixspace.Session, error) {
-	ctx, cancel := context.WithTimeout(app.WithActor(ctx, r.Owner), limit)
+	ctx, cancel := context.WithTimeout(nixspace.WithActor(ctx, r.Owner), limit)
 	defer cancel()
-	_, env, _, err := r.App.CreateProject(ctx, app.CreateProject{
+	_, env, _, err := r.App.CreateProject(ctx, environments.CreateProject{
 		Slug: "shop", Manifest: "schema = 1\n[packages]\npostgresql = \"15\"\n", Message: "test",
 	})
 	if err != nil {
 		return nil, err
 	}
-	s, err := r.App.StartSession(ctx, app.StartSession{Ref: string(env.ID)})
+	s, err := r.App.StartSession(ctx, sessions.StartSession{Ref: string(env.ID)})
 	if err != nil {
 		return nil, err
 	}
@@ -252,12 +254,12 @@ func TestUpAndDown(t *testing.T) {
 	}
 	// What was stored is there again.
 	err = run(t, config(dir, machines), func(ctx context.Context, r Running) {
-		s, err := r.App.Session(app.WithActor(ctx, r.Owner), string(id))
+		s, err := r.App.Session(nixspace.WithActor(ctx, r.Owner), string(id))
 		if err != nil || s.Status != nixspace.SessionHibernated {
 			t.Errorf("after a restart the session is %+v (%v)", s, err)
 		}
 		// What needs it resumes it.
-		if _, err := r.App.Machine(app.WithActor(ctx, r.Owner), string(id)); err != nil || machines.Spec(id).Generation != 2 || !machines.Spec(id).Resume {
+		if _, err := r.App.Machine(nixspace.WithActor(ctx, r.Owner), string(id)); err != nil || machines.Spec(id).Generation != 2 || !machines.Spec(id).Resume {
 			t.Errorf("it was started as %+v (%v)", machines.Spec(id), err)
 		}
 	})
@@ -287,7 +289,7 @@ func TestOnExit(t *testing.T) {
 		err := run(t, cfg, func(ctx context.Context, r Running) {
 			s, err := startSession(ctx, r)
 			if err == nil && test.ephemeral {
-				s, err = r.App.StartSession(app.WithActor(ctx, r.Owner), app.StartSession{Ref: s.Environment, Ephemeral: true})
+				s, err = r.App.StartSession(nixspace.WithActor(ctx, r.Owner), sessions.StartSession{Ref: s.Environment, Ephemeral: true})
 			}
 			if err != nil {
 				t.Error(err)
@@ -297,7 +299,7 @@ func TestOnExit(t *testing.T) {
 			if test.broken {
 				machines.FailSnapshots(errors.New("broken"))
 			}
-			updates, err := r.App.WatchSession(app.WithActor(ctx, r.Owner), string(id))
+			updates, err := r.App.WatchSession(nixspace.WithActor(ctx, r.Owner), string(id))
 			if err != nil {
 				t.Error(err)
 				return
@@ -316,7 +318,7 @@ func TestOnExit(t *testing.T) {
 			t.Errorf("%+v: its machine runs: %t", test, running)
 		}
 		err = run(t, cfg, func(ctx context.Context, r Running) {
-			if s, err := r.App.Session(app.WithActor(ctx, r.Owner), string(id)); err != nil || s.Status != test.want {
+			if s, err := r.App.Session(nixspace.WithActor(ctx, r.Owner), string(id)); err != nil || s.Status != test.want {
 				t.Errorf("%+v: got %+v (%v)", test, s, err)
 			}
 		})
@@ -384,7 +386,7 @@ func TestKilled(t *testing.T) {
 	}
 	_ = cmd.Wait() // it was killed
 	err = run(t, config(dir, apptest.NewMachines()), func(ctx context.Context, r Running) {
-		s, err := r.App.Session(app.WithActor(ctx, r.Owner), string(id))
+		s, err := r.App.Session(nixspace.WithActor(ctx, r.Owner), string(id))
 		if err != nil || s.Status != nixspace.SessionFailed || s.Reason == "" {
 			t.Errorf("the session whose machine is gone is %+v (%v)", s, err)
 		}
@@ -474,7 +476,7 @@ func TestPartFails(t *testing.T) {
 	cfg.DatabaseURL = postgrestest.URL(t)
 	want := nixspace.Errorf(nixspace.KindUnavailable, "qemu_missing", "QEMU is not installed").WithHint("install it")
 	stopped := false
-	cfg.Parts.Packages = func(context.Context, Site) (app.Packages, Stop, error) {
+	cfg.Parts.Packages = func(context.Context, Site) (builds.Packages, Stop, error) {
 		return apptest.NewPackages(), func(context.Context) error { stopped = true; return nil }, nil
 	}
 	cfg.Parts.Machines = func(context.Context, Site) (nixspace.Machines, Stop, error) { return nil, nil, want }
@@ -500,7 +502,7 @@ func TestForce(t *testing.T) {
 	force := make(chan struct{})
 	cfg.Force = force
 	entered := make(chan struct{})
-	cfg.Parts.Packages = func(context.Context, Site) (app.Packages, Stop, error) {
+	cfg.Parts.Packages = func(context.Context, Site) (builds.Packages, Stop, error) {
 		return apptest.NewPackages(), func(ctx context.Context) error {
 			close(entered)
 			<-ctx.Done()

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/app"
 )
 
 // undo is what must happen to a part at the end.
@@ -63,7 +62,7 @@ const reapLimit = 30 * time.Second
 // configuration says, as careful as ctx lets it. What can only be stopped is, in
 // the end by force.
 func (s *server) restSessions(ctx context.Context) error {
-	hard, cancel := context.WithTimeout(app.WithActor(context.WithoutCancel(ctx), app.System), reapLimit)
+	hard, cancel := context.WithTimeout(nixspace.WithActor(context.WithoutCancel(ctx), nixspace.SystemActor), reapLimit)
 	defer cancel()
 	live, err := s.running.App.Sessions(hard, "", false)
 	if err != nil {
@@ -87,7 +86,7 @@ func (s *server) rest(ctx context.Context, session *nixspace.Session) error {
 	case lasting && session.Status == nixspace.SessionRunning && s.cfg.OnExit == OnExitKeep:
 		return nil
 	case lasting && session.Status == nixspace.SessionRunning && s.cfg.OnExit != OnExitStop:
-		_, err := s.running.App.HibernateSession(app.WithActor(ctx, app.System), string(session.ID))
+		_, err := s.running.App.HibernateSession(nixspace.WithActor(ctx, nixspace.SystemActor), string(session.ID))
 		if err == nil {
 			return nil
 		}
@@ -97,7 +96,7 @@ func (s *server) rest(ctx context.Context, session *nixspace.Session) error {
 }
 
 func (s *server) stopSession(ctx context.Context, id nixspace.ID) error {
-	_, err := s.running.App.StopSession(app.WithActor(ctx, app.System), string(id))
+	_, err := s.running.App.StopSession(nixspace.WithActor(ctx, nixspace.SystemActor), string(id))
 	if err == nil {
 		return nil
 	}

@@ -1,0 +1,173 @@
+package sessions
+
+import (
+	"context"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/nixspace/nixspace"
+)
+
+// gates let one at a time change what a session's machine is: start it, hibernate
+// it, copy it, end it. Whoever comes in reads the session again.
+type gates struct {
+	mu sync.Mutex
+	m  map[nixspace.ID]*gate
+}
+
+type gate struct {
+	free  chan struct{} // holds one token
+	users int
+}
+
+func newGates() *gates { return &gates{m: map[nixspace.ID]*gate{}} }
+
+// enter waits until nobody else is in, or ctx ends.
+func (g *gates) enter(ctx context.Context, id nixspace.ID) (leave func(), err error) {
+	g.mu.Lock()
+	one := g.m[id]
+	if one == nil {
+		one = &gate{free: make(chan struct{}, 1)}
+		one.free <- struct{}{}
+		g.m[id] = one
+	}
+	one.users++
+	g.mu.Unlock()
+	done := func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if one.users--; one.users == 0 {
+			delete(g.m, id)
+		}
+	}
+	select {
+	case <-one.free:
+		return func() {
+			one.free <- struct{}{}
+			done()
+		}, nil
+	case <-ctx.Done():
+		done()
+		return nil, nixspace.Errorf(nixspace.KindCanceled, "canceled", "nobody waits any more: %w", ctx.Err())
+	}
+}
+
+// activity knows who works in which session: commands and terminals that run,
+// and connections that are open. It is about this process; what it has seen is
+// stored as the session's last activity.
+type activity struct {
+	mu sync.Mutex
+	m  map[nixspace.ID]*use
+}
+
+type use struct {
+	open int
+	last time.Time
+}
+
+func newActivity() *activity { return &activity{m: map[nixspace.ID]*use{}} }
+
+// begin counts something that is open, until end is called.
+func (a *activity) begin(id nixspace.ID) (end func()) {
+	a.add(id, 1)
+	return sync.OnceFunc(func() { a.add(id, -1) })
+}
+
+// touch counts something that is over already.
+func (a *activity) touch(id nixspace.ID) { a.add(id, 0) }
+
+func (a *activity) add(id nixspace.ID, n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	u := a.m[id]
+	if u == nil {
+		u = &use{}
+		a.m[id] = u
+	}
+	u.open += n
+	u.last = time.Now()
+}
+
+// get returns how many things are open, and when there was anything last.
+func (a *activity) get(id nixspace.ID) (open int, last time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if u := a.m[id]; u != nil {
+		return u.open, u.last
+	}
+	return 0, time.Time{}
+}
+
+func (a *activity) forget(id nixspace.ID) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if u := a.m[id]; u != nil && u.open == 0 {
+		delete(a.m, id)
+	}
+}
+
+// activeMachine counts what is done in a machine. Reading a log is no work in it.
+type activeMachine struct {
+	nixspace.Machine
+	id       nixspace.ID
+	activity *activity
+}
+
+// Exec implements nixspace.Machine.
+func (m activeMachine) Exec(ctx context.Context, c nixspace.Command) (nixspace.Process, error) {
+	end := m.activity.begin(m.id)
+	p, err := m.Machine.Exec(ctx, c)
+	if err != nil {
+		end()
+		return nil, err
+	}
+	return activeProcess{p, end}, nil
+}
+
+// Dial implements nixspace.Machine.
+func (m activeMachine) Dial(ctx context.Context, port int) (net.Conn, error) {
+	end := m.activity.begin(m.id)
+	c, err := m.Machine.Dial(ctx, port)
+	if err != nil {
+		end()
+		return nil, err
+	}
+	return activeConn{c, end}, nil
+}
+
+type activeProcess struct {
+	nixspace.Process
+	end func()
+}
+
+// Wait implements nixspace.Process.
+func (p activeProcess) Wait() (int, error) {
+	defer p.end()
+	return p.Process.Wait()
+}
+
+// Close implements nixspace.Process.
+func (p activeProcess) Close() error {
+	defer p.end()
+	return p.Process.Close()
+}
+
+type activeConn struct {
+	net.Conn
+	end func()
+}
+
+// Close implements net.Conn.
+func (c activeConn) Close() error {
+	defer c.end()
+	return c.Conn.Close()
+}
+
+// CloseWrite ends this side of the connection, where it can be ended alone.
+func (c activeConn) CloseWrite() error {
+	if h, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return h.CloseWrite()
+	}
+	return nil
+}

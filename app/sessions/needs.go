@@ -1,0 +1,27 @@
+package sessions
+
+import (
+	"fmt"
+
+	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/env/manifest"
+	"github.com/nixspace/nixspace/env/service"
+)
+
+// needs is what a version wants of its machine, beside its packages.
+type needs struct {
+	cpus               int
+	memoryMiB, diskMiB int64
+	env                map[string]string
+	services           []nixspace.Service
+}
+
+func machineNeeds(v *nixspace.Version, c manifest.Canonical) (needs, error) {
+	m, err := manifest.Parse(manifest.FileName, []byte(v.Manifest))
+	if err != nil {
+		return needs{}, fmt.Errorf("read version %s: %w", v.ID, err)
+	}
+	n := needs{cpus: c.Resources.CPUs, memoryMiB: c.Resources.Memory, diskMiB: c.Resources.Disk}
+	n.services, n.env = service.Plan(m)
+	return n, nil
+}
