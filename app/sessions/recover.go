@@ -13,6 +13,10 @@ import (
 // may be the very thing that is stuck.
 const gatePatience = 5 * time.Second
 
+// launchGrace is how old a start must be before it is held against it that nobody
+// works on it.
+const launchGrace = time.Minute
+
 // RecoverSession is the way out of every state: it ends whatever is left of a
 // session's machine, by force, and leaves the session stopped or failed, with
 // its disk, to be started again. What is well is left alone, with kind conflict,
@@ -70,7 +74,8 @@ func (a *UseCases) checkUnwell(ctx context.Context, s *nixspace.Session) error {
 			return well("resume it with `nixspace resume %s`, or drop its memory with --force")
 		}
 	case nixspace.SessionCreating:
-		if a.starting.Get(s.ID) != nil && age < creatingLimit {
+		// What was asked for just now may not have begun yet.
+		if age < launchGrace || a.starting.Get(s.ID) != nil && age < creatingLimit {
 			return well("stop it with `nixspace stop %s`, or end it with --force")
 		}
 	case nixspace.SessionStopping:
