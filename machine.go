@@ -67,6 +67,8 @@ type MachineStatus struct {
 	Start string `json:"start,omitempty"`
 	// Fallback says why it booted although a snapshot was wanted; empty otherwise.
 	Fallback string `json:"fallback,omitempty"`
+	// View is what goes on inside, while it runs.
+	View MachineView `json:"view,omitzero"`
 }
 
 // LayerImage is a store layer as an image on this host.

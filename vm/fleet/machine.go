@@ -41,6 +41,7 @@ type machine struct {
 var (
 	_ nixspace.Machine           = (*machine)(nil)
 	_ nixspace.ServiceController = (*machine)(nil)
+	_ nixspace.Terminals         = (*machine)(nil)
 )
 
 func (m *machine) agent() *wire.Client { return wire.NewClient(m.client.Open) }
@@ -64,6 +65,14 @@ func (m *machine) Exec(ctx context.Context, c nixspace.Command) (nixspace.Proces
 
 func (m *machine) Dial(ctx context.Context, port int) (net.Conn, error) {
 	return m.agent().Dial(ctx, port)
+}
+
+func (m *machine) AttachTerminal(ctx context.Context, r nixspace.TerminalRequest) (nixspace.Terminal, error) {
+	return m.agent().AttachTerminal(ctx, r)
+}
+
+func (m *machine) CloseTerminal(ctx context.Context, name string) error {
+	return m.agent().CloseTerminal(ctx, name)
 }
 
 func (m *machine) Logs(ctx context.Context, service string, follow bool) (io.ReadCloser, error) {

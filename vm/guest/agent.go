@@ -60,6 +60,7 @@ type Agent struct {
 	log      *slog.Logger
 	procs    *procs
 	services *supervisor
+	ptys     *ptys
 
 	mu       sync.Mutex
 	epoch    uint64
@@ -79,6 +80,7 @@ func newAgent(cfg Config, sys system) *Agent {
 	a.log = slog.New(slog.NewTextHandler(a.journal.open(""), nil))
 	a.procs = newProcs(cfg.ReapAll)
 	a.services = newSupervisor(a)
+	a.ptys = newPtys(a)
 	return a
 }
 
@@ -92,6 +94,7 @@ func (a *Agent) Close() {
 	cancel()
 	a.services.stop(ctx)
 	a.procs.close()
+	a.ptys.close()
 	a.journal.close()
 }
 
@@ -137,6 +140,12 @@ func (a *Agent) handle(ctx context.Context, conn net.Conn) {
 	switch h.Service {
 	case wire.ServiceExec:
 		serve(a, conn, h, a.exec)
+	case wire.ServiceTerminal:
+		serve(a, conn, h, a.terminal)
+	case wire.ServiceHangUp:
+		serve(a, conn, h, a.ptys.hangUp)
+	case wire.ServiceView:
+		a.failed(conn, h, a.view(ctx, conn))
 	case wire.ServiceDial:
 		serve(a, conn, h, a.dial)
 	case wire.ServicePut:

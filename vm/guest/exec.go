@@ -299,54 +299,9 @@ func (e *execution) feed(input *wire.Pipe) {
 	}
 }
 
-// forward sends what the process writes, until its output is closed. Something
-// that the process left running may keep it open: once the process has ended,
-// only what is there already is certain to be sent.
+// forward sends what the process writes, until its output is closed.
 func (e *execution) forward(f *os.File, t wire.FrameType, ended <-chan struct{}) {
-	stopped := make(chan struct{})
-	defer close(stopped)
-	go func() {
-		select {
-		case <-ended:
-			_ = f.SetReadDeadline(time.Now().Add(afterExit))
-		case <-stopped:
-		}
-	}()
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := f.Read(buf)
-		if n > 0 && e.w.Write(t, buf[:n]) != nil {
-			return
-		}
-		switch {
-		case err == nil:
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			e.drain(f, t, buf)
-			return
-		default: // io.EOF, and EIO from a terminal whose processes have all ended
-			return
-		}
-	}
-}
-
-// drain sends what is in a pipe or terminal now. It is bounded by what the
-// largest pipe can hold, since others may go on writing.
-func (e *execution) drain(f *os.File, t wire.FrameType, buf []byte) {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return
-	}
-	for left := 1 << 20; left > 0; {
-		n := 0
-		// Control and not Read: the deadline has passed, and would refuse it.
-		if err := raw.Control(func(fd uintptr) { n, _ = unix.Read(int(fd), buf) }); err != nil || n <= 0 {
-			return
-		}
-		if e.w.Write(t, buf[:n]) != nil {
-			return
-		}
-		left -= n
-	}
+	copyOutput(f, ended, func(b []byte) error { return e.w.Write(t, b) })
 }
 
 // signalNumber returns the signal of that name, with or without SIG; 0 for none.

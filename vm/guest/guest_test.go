@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/nixspace/nixspace/vm/guest"
+	"github.com/nixspace/nixspace/vm/wire"
 	"github.com/nixspace/nixspace/vm/wire/wiretest"
 )
 
@@ -114,4 +115,26 @@ func TestAgentInProcess(t *testing.T) {
 			Echo: echoCommand(t),
 		}
 	})
+}
+
+// TestAHundredMegabytes has a viewer read them while another one stands still.
+func TestAHundredMegabytes(t *testing.T) {
+	root := t.TempDir()
+	a, err := guest.NewProcess(guest.Config{Root: root})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", filepath.Join(root, "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan struct{})
+	go func() { defer close(served); a.Serve(ctx, l.Accept) }()
+	t.Cleanup(func() { cancel(); _ = l.Close(); <-served; a.Close() })
+	open := func(ctx context.Context) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", l.Addr().String())
+	}
+	wiretest.Stalled(t, wire.NewClient(open), filepath.Join(root, "workspace"), 100_000_000)
 }

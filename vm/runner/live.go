@@ -149,6 +149,7 @@ func (r *runner) servicesChanged(s []nixspace.ServiceStatus) {
 // order where that is still possible.
 func (r *runner) follow(ctx context.Context) error {
 	go r.watchServices(ctx)
+	go r.watchView(ctx)
 	idle := time.NewTicker(abandonedTime / 10)
 	defer idle.Stop()
 	for {
@@ -178,6 +179,20 @@ func (r *runner) watchServices(ctx context.Context) {
 	err := r.client.WatchServices(ctx, r.servicesChanged)
 	if ctx.Err() == nil {
 		r.log.Warn("services are no longer watched", "err", err)
+	}
+}
+
+// watchView keeps the status up to date with what goes on in the guest.
+func (r *runner) watchView(ctx context.Context) {
+	err := r.client.WatchView(ctx, func(v nixspace.MachineView) {
+		r.update(func(s *nixspace.MachineStatus) {
+			if s.Status == nixspace.SessionRunning {
+				s.View = v
+			}
+		})
+	})
+	if ctx.Err() == nil {
+		r.log.Warn("terminals and ports are no longer watched", "err", err)
 	}
 }
 

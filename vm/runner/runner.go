@@ -214,6 +214,9 @@ func (r *runner) update(change func(*nixspace.MachineStatus)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	change(&r.state.Machine)
+	if r.state.Machine.Status != nixspace.SessionRunning {
+		r.state.Machine.View = nixspace.MachineView{}
+	}
 	r.touch()
 	if err := WriteState(r.dir, r.state); err != nil {
 		r.log.Error("cannot write the session's state", "err", err)

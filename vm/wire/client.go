@@ -206,6 +206,11 @@ func (c *Client) Services(ctx context.Context) ([]nixspace.ServiceStatus, error)
 // follow reads the frames of something that goes on, until its result. It closes
 // conn.
 func follow(ctx context.Context, conn net.Conn, report func([]nixspace.ServiceStatus)) error {
+	return followJSON(ctx, conn, report)
+}
+
+// followJSON is follow for states of any kind. report may be nil.
+func followJSON[T any](ctx context.Context, conn net.Conn, report func(T)) error {
 	defer func() { _ = conn.Close() }()
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
@@ -220,11 +225,11 @@ func follow(ctx context.Context, conn net.Conn, report func([]nixspace.ServiceSt
 			if report == nil {
 				continue
 			}
-			var s []nixspace.ServiceStatus
-			if err := json.Unmarshal(p, &s); err != nil {
-				return protocolError("the state of the services cannot be read: %w", err)
+			var state T
+			if err := json.Unmarshal(p, &state); err != nil {
+				return protocolError("a state cannot be read: %w", err)
 			}
-			report(s)
+			report(state)
 		case FrameResult:
 			return nil
 		case FrameError:

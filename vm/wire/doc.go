@@ -53,5 +53,8 @@ const (
 	ServiceControl  = "services.control"
 	ServiceLogs     = "logs"
 	ServiceTime     = "time"
+	ServiceTerminal = "terminal.attach"
+	ServiceHangUp   = "terminal.close"
+	ServiceView     = "view"
 	ServiceShutdown = "shutdown"
 )

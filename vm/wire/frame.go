@@ -26,6 +26,8 @@ const (
 	FrameResult FrameType = 10 // guest → host: JSON, success; the last frame
 	FrameError  FrameType = 11 // guest → host: JSON, an [ErrorBody]; the last frame
 	FrameCredit FrameType = 12 // guest → host: how many bytes of FrameIn were taken, a big-endian 32-bit number
+	FrameSkip   FrameType = 13 // guest → host: the offset at which FrameOut goes on, a big-endian 64-bit number
+	FrameAck    FrameType = 14 // host → guest: the offset before which all of FrameOut was shown, likewise
 )
 
 const frameHeader = 5 // type, length
@@ -85,6 +87,11 @@ func (f *FrameWriter) WriteResize(cols, rows uint16) error {
 // WriteCredit tells the host that n bytes of its input were taken.
 func (f *FrameWriter) WriteCredit(n int) error {
 	return f.Write(FrameCredit, binary.BigEndian.AppendUint32(nil, uint32(n)))
+}
+
+// WriteOffset sends an offset, as a frame of type t.
+func (f *FrameWriter) WriteOffset(t FrameType, offset int64) error {
+	return f.Write(t, binary.BigEndian.AppendUint64(nil, uint64(offset)))
 }
 
 // Stream returns a writer of bytes as frames of type t.
@@ -212,4 +219,12 @@ func DecodeError(p []byte) error {
 		return protocolError("an error cannot be read: %w", err)
 	}
 	return b.Err()
+}
+
+// DecodeOffset reads the payload of [FrameSkip] and [FrameAck].
+func DecodeOffset(p []byte) (int64, error) {
+	if len(p) != 8 || p[0] > 0x7f {
+		return 0, protocolError("an offset of %d bytes", len(p))
+	}
+	return int64(binary.BigEndian.Uint64(p)), nil
 }

@@ -203,6 +203,10 @@ func FuzzFrameReader(f *testing.F) {
 				_, _ = DecodeExit(fr.Payload)
 			case FrameResize:
 				_, _, _ = DecodeResize(fr.Payload)
+			case FrameSkip, FrameAck:
+				if n, err := DecodeOffset(fr.Payload); err == nil && n < 0 {
+					t.Error("an offset before the beginning")
+				}
 			case FrameError:
 				if DecodeError(fr.Payload) == nil {
 					t.Error("an error frame without an error")

@@ -44,6 +44,7 @@ func Run(t *testing.T, start func(t *testing.T) Guest) {
 		{"Protocol", testProtocol},
 		{"Exec", testExec},
 		{"Terminal", testTerminal},
+		{"Terminals", testTerminals},
 		{"Flow", testFlow},
 		{"Files", testFiles},
 		{"Dial", testDial},
