@@ -332,7 +332,7 @@ func TestClosureIsForgottenWithItsPath(t *testing.T) {
 		t.Errorf("closure of both: %v, %v", both, err)
 	}
 	e.Reconnect()
-	nixtest.Nix(t, "nix-store", "--delete", top)
+	nixtest.Delete(t, top)
 	if _, err := e.Closure(t.Context(), top); nixspace.ErrorCode(err) != "path_missing" {
 		t.Errorf("closure of what was deleted: %v", err)
 	}

@@ -63,11 +63,13 @@ func (a *UseCases) reconcileSession(ctx context.Context, s *nixspace.Session) bo
 			ID: s.ID, Generation: s.Generation, From: from, To: nixspace.SessionRunning,
 			VMID: status.VMID, Driver: status.Driver, Isolation: status.Isolation,
 		})
-		if err == nil {
+		switch {
+		case err == nil:
 			a.log.Info("a session's machine came up meanwhile", "session", s.Ref())
-			return true
+		case !records.IsCode(err, "session_moved"): // Run may have heard of it first
+			a.log.Error("cannot record that a session runs", "session", s.ID, "error", err)
 		}
-		a.log.Error("cannot record that a session runs", "session", s.ID, "error", err)
+		return true
 	case err == nil && status.Generation == s.Generation && status.Status == nixspace.SessionCreating && s.Status == nixspace.SessionCreating:
 		// Its runner goes on without the server that asked; Run hears how it ends.
 		a.reports.put(status)

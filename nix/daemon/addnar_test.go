@@ -41,7 +41,7 @@ func TestAddNAR(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = c.Close() // and with it the temporary roots
-	nixtest.Nix(t, "nix-store", "--delete", top, low)
+	nixtest.Delete(t, top, low)
 
 	c = daemon.NewClient(daemon.Config{Socket: socket})
 	defer c.Close()

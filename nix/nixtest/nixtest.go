@@ -327,6 +327,26 @@ func Nix(t testing.TB, argv ...string) string {
 	return strings.TrimSuffix(stdout.String(), "\n")
 }
 
+// Delete deletes paths from the test's store. What kept them may be a connection
+// that was closed just now, whose process in the daemon is about to end: Delete
+// waits for that.
+func Delete(t testing.TB, paths ...string) {
+	t.Helper()
+	deadline := time.Now().Add(Patience)
+	for {
+		ctx, cancel := context.WithDeadline(context.Background(), deadline)
+		out, err := exec.CommandContext(ctx, "nix-store", append([]string{"--delete"}, paths...)...).CombinedOutput()
+		cancel()
+		if err == nil {
+			return
+		}
+		if !strings.Contains(string(out), "still alive") || time.Now().After(deadline) {
+			t.Fatalf("nix-store --delete: %v\n%s", err, out)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
 // Instantiate writes the derivations of an expression to the store and returns
 // their paths, in the order of the expression's list.
 func Instantiate(t testing.TB, expr string) []string {
