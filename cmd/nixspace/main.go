@@ -18,6 +18,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/nix/evalbox"
 )
 
 // version is set when a release is linked.
@@ -128,6 +129,7 @@ type exitError int
 func (c exitError) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
 func main() {
+	evalbox.Main() // does not return where this process is the first one of a sandbox
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second signal ends the program at once.
 	context.AfterFunc(ctx, stop)

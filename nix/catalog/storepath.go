@@ -8,10 +8,8 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/nix-community/go-nix/pkg/nixbase32"
-
-	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/nix/catalog/debian"
+	"github.com/nixspace/nixspace/nix/daemon"
 )
 
 // seedName is the store path name of the seed.
@@ -23,28 +21,19 @@ const maxSeed = 32 << 20
 // StorePath is the store path that the file becomes (Nix manual, "Store path
 // specification": a fixed output, hashed flat).
 func (s Source) StorePath() string {
-	return makeStorePath("output:out", sha256Hex("fixed:out:"+s.Algo+":"+s.Hash+":"), s.Name)
+	return daemon.FixedPath("output:out", s.Name, sha256Hex("fixed:out:"+s.Algo+":"+s.Hash+":"))
 }
 
 // StorePath is the store path of the seed (a fixed output, hashed as a NAR).
-func (s Seed) StorePath() string { return makeStorePath("source", s.Hash, seedName) }
+func (s Seed) StorePath() string { return daemon.FixedPath("source", seedName, s.Hash) }
 
 // treePath is the store path of a file tree with this NAR hash, as Nix gives it
 // to the source of a flake.
-func treePath(narSHA256 string) string { return makeStorePath("source", narSHA256, "source") }
+func treePath(narSHA256 string) string { return daemon.SourcePath(narSHA256) }
 
 func sha256Hex(s string) string {
 	sum := sha256.Sum256([]byte(s))
 	return hex.EncodeToString(sum[:])
-}
-
-func makeStorePath(kind, hash, name string) string {
-	sum := sha256.Sum256([]byte(kind + ":sha256:" + hash + ":" + nixspace.StoreDir + ":" + name))
-	var short [20]byte
-	for i, b := range sum {
-		short[i%20] ^= b
-	}
-	return nixspace.StoreDir + "/" + nixbase32.EncodeToString(short[:]) + "-" + name
 }
 
 // seedNar returns the NAR of a directory whose only file is bin/busybox from

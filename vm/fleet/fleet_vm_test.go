@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/vm/cgroup"
+	"github.com/nixspace/nixspace/internal/cgroup"
 	"github.com/nixspace/nixspace/vm/runner"
 	"github.com/nixspace/nixspace/vm/vmtest"
 )

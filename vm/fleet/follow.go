@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/vm/cgroup"
+	"github.com/nixspace/nixspace/internal/cgroup"
 	"github.com/nixspace/nixspace/vm/runner"
 )
 

@@ -11,7 +11,7 @@ import (
 	"syscall"
 
 	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/vm/cgroup"
+	"github.com/nixspace/nixspace/internal/cgroup"
 	"github.com/nixspace/nixspace/vm/runner"
 )
 

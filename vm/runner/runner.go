@@ -21,8 +21,8 @@ import (
 	"time"
 
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/internal/cgroup"
 	"github.com/nixspace/nixspace/vm"
-	"github.com/nixspace/nixspace/vm/cgroup"
 	"github.com/nixspace/nixspace/vm/qemu"
 	"github.com/nixspace/nixspace/vm/wire"
 )

@@ -10,8 +10,8 @@ import (
 	"strings"
 
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/internal/cgroup"
 	"github.com/nixspace/nixspace/nix"
-	"github.com/nixspace/nixspace/vm/cgroup"
 	"github.com/nixspace/nixspace/vm/image"
 	"github.com/nixspace/nixspace/vm/image/agent"
 	"github.com/nixspace/nixspace/vm/qemu"

@@ -1,0 +1,350 @@
+package evalbox
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/nix/daemon"
+)
+
+// lockFile is a flake.lock as far as it counts here.
+type lockFile struct {
+	Nodes   map[string]lockNode `json:"nodes"`
+	Root    string              `json:"root"`
+	Version int                 `json:"version"`
+}
+
+type lockNode struct {
+	// Inputs are names of nodes, or for an input that follows another one a list
+	// of names of inputs.
+	Inputs   map[string]any `json:"inputs"`
+	Locked   map[string]any `json:"locked"`
+	Original map[string]any `json:"original"`
+}
+
+// The bounds of a lock file.
+const (
+	maxLock  = 256 << 10
+	maxNodes = 500
+)
+
+// parseLock reads a flake.lock; nil where there is none.
+func parseLock(b []byte) (*lockFile, error) {
+	if len(b) == 0 {
+		return nil, nil
+	}
+	bad := func(format string, args ...any) error {
+		return nixspace.Errorf(nixspace.KindInvalid, CodeInvalid, "flake.lock: "+format, args...).
+			WithHint("write it again with: nix flake lock").WithDetail("file", "flake.lock")
+	}
+	if len(b) > maxLock {
+		return nil, bad("it has %d bytes, of %d allowed", len(b), maxLock)
+	}
+	var l lockFile
+	if err := json.Unmarshal(b, &l); err != nil {
+		return nil, bad("it is no lock file: %w", err)
+	}
+	if l.Version < 5 || l.Version > 7 {
+		return nil, bad("its version is %d; 5 to 7 are known", l.Version)
+	}
+	if len(l.Nodes) > maxNodes {
+		return nil, bad("it has %d inputs, of %d allowed", len(l.Nodes), maxNodes)
+	}
+	if _, ok := l.Nodes[l.Root]; !ok {
+		return nil, bad("it has no root")
+	}
+	return &l, nil
+}
+
+// remote are kinds of inputs that come from elsewhere. NixSpace does not fetch
+// them: they may be used where the lock says what they are and the store has it.
+var remote = []string{"github", "gitlab", "sourcehut", "tarball", "git"}
+
+// LockedTrees returns the store paths that a lock file's remote inputs have, and of
+// path inputs that lie in the store, each once, sorted. It fails with code
+// [CodeInvalid] where the file is no lock.
+func LockedTrees(lock []byte) ([]string, error) {
+	l, err := parseLock(lock)
+	if err != nil || l == nil {
+		return nil, err
+	}
+	var paths []string
+	for _, n := range l.Nodes {
+		if p := n.storePath(); p != "" {
+			paths = append(paths, p)
+		}
+	}
+	slices.Sort(paths)
+	return slices.Compact(paths), nil
+}
+
+// storePath is where Nix puts the tree of a locked input; empty where it is not known.
+func (n lockNode) storePath() string {
+	hash, ok := strings.CutPrefix(text(n.Locked, "narHash"), "sha256-")
+	sum, err := base64.StdEncoding.DecodeString(hash)
+	if !ok || err != nil || len(sum) != 32 {
+		return ""
+	}
+	return daemon.SourcePath(hex.EncodeToString(sum))
+}
+
+func text(set map[string]any, name string) string {
+	s, _ := set[name].(string)
+	return s
+}
+
+// policy decides which inputs a flake may have.
+type policy struct {
+	request *Request
+	lock    *lockFile
+}
+
+func (p *policy) tree(path string) bool {
+	return slices.ContainsFunc(p.request.Trees, func(t Tree) bool { return t.Path == path })
+}
+
+// checkLock refuses a lock with inputs that are not allowed, or not here.
+func (p *policy) checkLock(l *lockFile) error {
+	if l == nil {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.Nodes)) {
+		n := l.Nodes[name]
+		if name == l.Root && n.Locked == nil || p.overridden(l, name) {
+			continue
+		}
+		if err := p.checkNode(name, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// overridden reports whether a node is the input of the root that the request
+// replaces, and of no other node, so that nothing of it is used.
+func (p *policy) overridden(l *lockFile, node string) bool {
+	found := false
+	for of, n := range l.Nodes {
+		for name, ref := range n.Inputs {
+			if s, ok := ref.(string); !ok || s != node {
+				continue
+			}
+			if _, ok := p.request.Overrides[name]; of != l.Root || !ok {
+				return false
+			}
+			found = true
+		}
+	}
+	return found
+}
+
+func (p *policy) checkNode(name string, n lockNode) error {
+	kind := text(n.Locked, "type")
+	switch {
+	case kind == "path":
+		at := text(n.Locked, "path")
+		if p.tree(at) {
+			return nil
+		}
+		if at == "" || strings.HasPrefix(at, "/") && !strings.HasPrefix(at, nixspace.StoreDir+"/") {
+			return refused(name, "it is the folder "+at+" of a machine")
+		}
+		if strings.HasPrefix(at, "/") {
+			if p.tree(n.storePath()) {
+				return nil // the same tree, known by its content
+			}
+			return missing(name, at)
+		}
+		if !inside(at) {
+			return refused(name, "it leads out of the flake")
+		}
+		return nil
+	case slices.Contains(remote, kind):
+		if u := text(n.Locked, "url"); u != "" && !strings.HasPrefix(u, "https://") && !strings.HasPrefix(u, "http://") && !strings.HasPrefix(u, "ssh://") {
+			return refused(name, "it is "+u)
+		}
+		if at := n.storePath(); at == "" || !p.tree(at) {
+			return missing(name, describeNode(n))
+		}
+		return nil
+	case kind == "":
+		return refused(name, "flake.lock does not say what it is")
+	}
+	return refused(name, fmt.Sprintf("flake.lock says that it is of the kind %q", kind))
+}
+
+func describeNode(n lockNode) string {
+	o := n.Locked
+	if owner := text(o, "owner"); owner != "" {
+		return fmt.Sprintf("%s:%s/%s", text(o, "type"), owner, text(o, "repo"))
+	}
+	return text(o, "type") + " " + text(o, "url")
+}
+
+// inside reports whether a relative path stays in its tree.
+func inside(p string) bool {
+	p = path.Clean(p)
+	return p != ".." && !strings.HasPrefix(p, "../") && !strings.HasPrefix(p, "/")
+}
+
+// checkHeader refuses settings, and inputs that are not allowed.
+func (p *policy) checkHeader(h *header) error {
+	if h == nil {
+		return fmt.Errorf("evaluate a flake: the box did not say what is in it")
+	}
+	if len(h.Settings) > 0 {
+		return nixspace.Errorf(nixspace.KindInvalid, CodeConfig, "the flake sets nixConfig (%s), and a flake has no say in how Nix works here", list(h.Settings)).
+			WithHint("remove nixConfig from flake.nix").WithDetail("settings", h.Settings).WithDetail("file", "flake.nix")
+	}
+	return p.checkInputs("", h.Inputs)
+}
+
+func (p *policy) checkInputs(prefix string, inputs map[string]input) error {
+	for _, name := range slices.Sorted(maps.Keys(inputs)) {
+		full := prefix + name
+		if _, ok := p.request.Overrides[full]; ok {
+			continue
+		}
+		in := inputs[name]
+		if err := p.checkInput(full, name, in, prefix == ""); err != nil {
+			return err
+		}
+		if err := p.checkInputs(full+".", in.Inputs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var (
+	indirect = regexp.MustCompile(`^(?:flake:)?([a-zA-Z][a-zA-Z0-9_-]*)(?:/.*)?$`)
+	scheme   = regexp.MustCompile(`^([a-z][a-z0-9+.-]*):`)
+)
+
+func (p *policy) checkInput(full, name string, in input, top bool) error {
+	if in.Follows != nil {
+		return nil
+	}
+	kind, at := "", ""
+	switch {
+	case in.Type != nil:
+		kind = *in.Type
+		if in.Path != nil {
+			at = *in.Path
+		}
+		if in.ID != nil {
+			name = *in.ID
+		}
+	case in.URL != nil:
+		kind, at = classify(*in.URL)
+		if kind == "indirect" {
+			name = at
+		}
+	case len(in.Inputs) > 0 && !top:
+		return nil // it only says something of its inputs
+	default:
+		kind = "indirect"
+	}
+	switch {
+	case kind == "indirect":
+		if _, ok := p.request.Names[name]; ok || p.locked(full) {
+			return nil
+		}
+		return nixspace.Errorf(nixspace.KindInvalid, CodeMissing, "the input %s is %q, a name that is not known here: known are %s", full, name, list(slices.Sorted(maps.Keys(p.request.Names)))).
+			WithHint("%s", overrideHint(full)).WithDetail("input", full)
+	case kind == "path":
+		if p.tree(at) || !strings.HasPrefix(at, "/") && inside(at) {
+			return nil
+		}
+		if strings.HasPrefix(at, nixspace.StoreDir+"/") {
+			if p.locked(full) {
+				return nil
+			}
+			return missing(full, at)
+		}
+		return refused(full, "it is "+at+", which is not in the flake")
+	case slices.Contains(remote, kind):
+		if p.locked(full) {
+			return nil // checkLock has seen it
+		}
+		return missing(full, kind+" "+at)
+	}
+	return refused(full, fmt.Sprintf("it is of the kind %q", kind))
+}
+
+// locked reports whether the lock says what an input is.
+func (p *policy) locked(full string) bool {
+	if p.lock == nil {
+		return false
+	}
+	node := p.lock.Root
+	for name := range strings.SplitSeq(full, ".") {
+		next, ok := p.lock.Nodes[node].Inputs[name].(string)
+		if !ok {
+			return false
+		}
+		node = next
+	}
+	return true
+}
+
+// classify says of what kind a reference is, and its path or name.
+func classify(url string) (kind, at string) {
+	plain, _, _ := strings.Cut(url, "?")
+	if m := scheme.FindStringSubmatch(plain); m != nil {
+		rest := plain[len(m[0]):]
+		switch s := m[1]; {
+		case s == "path":
+			return "path", strings.TrimPrefix(rest, "//")
+		case s == "flake":
+			name, _, _ := strings.Cut(rest, "/")
+			return "indirect", name
+		case s == "github" || s == "gitlab" || s == "sourcehut":
+			return s, rest
+		case s == "git+https" || s == "git+http" || s == "git+ssh":
+			return "git", plain
+		case s == "https" || s == "http" || s == "tarball+https" || s == "tarball+http":
+			return "tarball", plain
+		default:
+			return s, rest
+		}
+	}
+	if strings.HasPrefix(plain, "/") || strings.HasPrefix(plain, ".") {
+		return "path", plain
+	}
+	if m := indirect.FindStringSubmatch(plain); m != nil {
+		return "indirect", m[1]
+	}
+	return "unknown", plain
+}
+
+func refused(name, why string) error {
+	return nixspace.Errorf(nixspace.KindInvalid, CodeInput, "the input %s cannot be used: %.300s", name, why).
+		WithHint("inputs may be paths within the flake, the catalog (nixpkgs), and what the lock names by its hash and is on this machine").
+		WithDetail("input", name)
+}
+
+func missing(name, what string) error {
+	return nixspace.Errorf(nixspace.KindInvalid, CodeMissing, "the input %s (%.300s) is not on this machine, and NixSpace does not fetch inputs", name, what).
+		WithHint("%s", overrideHint(name)).WithDetail("input", name)
+}
+
+func overrideHint(name string) string {
+	return fmt.Sprintf("use the catalog in its place with --override-input %s=catalog", name)
+}
+
+func list(names []string) string {
+	const most = 8
+	if len(names) > most {
+		return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", len(names)-most)
+	}
+	return strings.Join(names, ", ")
+}
