@@ -30,20 +30,60 @@ type Policy struct {
 	// RFC 1918, RFC 6598 and unique local addresses. Link-local addresses,
 	// metadata services and multicast groups stay refused.
 	Private bool
+	// Allow are private networks, or parts of them, that may be reached as well.
+	Allow []netip.Prefix
 }
+
+// ParsePolicy reads networks as people write them in a setting: "private" for all
+// private ones, an address, or a network as 10.1.0.0/16. It fails with code
+// network_invalid.
+func ParsePolicy(networks ...string) (Policy, error) {
+	var p Policy
+	for _, n := range networks {
+		if n == "private" {
+			p.Private = true
+			continue
+		}
+		prefix, err := netip.ParsePrefix(n)
+		if err != nil {
+			var a netip.Addr
+			if a, err = netip.ParseAddr(n); err == nil && a.Zone() == "" {
+				prefix = netip.PrefixFrom(a, a.BitLen())
+			}
+		}
+		if !prefix.IsValid() {
+			return Policy{}, nixspace.Errorf(nixspace.KindInvalid, "network_invalid", "%.80q is no network", n).
+				WithHint("write one as 10.1.0.0/16, or private for all private networks")
+		}
+		p.Allow = append(p.Allow, prefix.Masked())
+	}
+	return p, nil
+}
+
+// Inside reports whether anything private may be reached.
+func (p Policy) Inside() bool { return p.Private || len(p.Allow) > 0 }
 
 // Check fails, with kind forbidden and code [CodeRefused], where an address is
 // not to be reached.
 func (p Policy) Check(a netip.Addr) error {
 	c, name := classify(a)
-	if c == public || c == private && p.Private {
+	if c == public || c == private && (p.Private || p.allows(a)) {
 		return nil
 	}
 	err := nixspace.Errorf(nixspace.KindForbidden, CodeRefused, "the address %s is refused: it is %s", a, name)
 	if c == private {
-		return err.WithHint("to fetch from a private network, start the server with --allow-private-networks")
+		return err.WithHint("to fetch from there all the same, start the server with --allow-network %s", a.Unmap().WithZone(""))
 	}
 	return err
+}
+
+func (p Policy) allows(a netip.Addr) bool {
+	for _, n := range p.Allow {
+		if n.Contains(a.Unmap()) {
+			return true
+		}
+	}
+	return false
 }
 
 // CheckHost fails as [Policy.Check] does where host is an address, in whichever

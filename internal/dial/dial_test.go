@@ -2,7 +2,9 @@ package dial
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -43,6 +45,31 @@ func TestCheck(t *testing.T) {
 	}
 	if (Policy{Private: true}).Check(netip.Addr{}) == nil || (Policy{Private: true}).Check(netip.MustParseAddr("fe80::1%eth0")) == nil {
 		t.Error("no address, and one with a zone, are allowed")
+	}
+}
+
+func TestParsePolicy(t *testing.T) {
+	p, err := ParsePolicy("10.1.0.0/16", "127.0.0.2", "169.254.0.0/16")
+	if err != nil || !p.Inside() {
+		t.Fatal(p, err)
+	}
+	for address, allowed := range map[string]bool{
+		"10.1.2.3": true, "::ffff:10.1.2.3": true, "10.2.0.1": false, "127.0.0.2": true, "127.0.0.1": false, "169.254.169.254": false, "1.1.1.1": true,
+	} {
+		if err := p.Check(netip.MustParseAddr(address)); (err == nil) != allowed {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+	if p, err := ParsePolicy("private"); err != nil || !p.Private {
+		t.Errorf("got %+v, %v", p, err)
+	}
+	if p, err := ParsePolicy(); err != nil || p.Inside() {
+		t.Errorf("got %+v, %v", p, err)
+	}
+	for _, bad := range []string{"", "10.0.0.0/33", "example.org", "fe80::1%eth0"} {
+		if _, err := ParsePolicy(bad); nixspace.ErrorCode(err) != "network_invalid" {
+			t.Errorf("%q: got %v", bad, err)
+		}
 	}
 }
 
@@ -187,8 +214,8 @@ func TestProxy(t *testing.T) {
 		if err == nil && status != http.StatusForbidden || strings.Contains(body, "secret") {
 			t.Errorf("%s, refused: got %d %q %v", address, status, body, err)
 		}
-		if nixspace.ErrorCode(shut.Refused()) != CodeRefused {
-			t.Errorf("%s: the proxy knows of %v", address, shut.Refused())
+		if nixspace.ErrorCode(shut.Err()) != CodeRefused {
+			t.Errorf("%s: the proxy knows of %v", address, shut.Err())
 		}
 		anybody := *open.URL()
 		for _, anybody.User = range []*url.Userinfo{nil, url.UserPassword(proxyUser, "guess")} {
@@ -197,6 +224,37 @@ func TestProxy(t *testing.T) {
 			}
 		}
 	}
+}
+
+// tunnel connects through a proxy as programs do.
+func tunnel(t *testing.T, proxy *url.URL, address string) (net.Conn, error) {
+	c, err := net.Dial("tcp", proxy.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	password, _ := proxy.User.Password()
+	fmt.Fprintf(c, "CONNECT %s HTTP/1.1\r\nHost: %[1]s\r\nProxy-Authorization: Basic %s\r\n\r\n", address,
+		base64.StdEncoding.EncodeToString([]byte(proxy.User.Username()+":"+password)))
+	const want = "HTTP/1.1 200 Connection established\r\n\r\n"
+	head := make([]byte, len(want))
+	if _, err := io.ReadFull(c, head); err != nil || string(head) != want {
+		c.Close()
+		return nil, fmt.Errorf("the proxy says %q (%v)", head, err)
+	}
+	return c, nil
+}
+
+func forward(t *testing.T, p Policy, address string) *Forward {
+	f, err := p.Forward(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return f
 }
 
 func TestTunnel(t *testing.T) {
@@ -219,7 +277,7 @@ func TestTunnel(t *testing.T) {
 		}
 		served <- err
 	}()
-	c, err := Tunnel(t.Context(), serve(t, Policy{Private: true}).URL(), ln.Addr().String())
+	c, err := tunnel(t, serve(t, Policy{Private: true}).URL(), ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,8 +292,8 @@ func TestTunnel(t *testing.T) {
 	if err := <-served; err != nil {
 		t.Error(err)
 	}
-	if _, err := Tunnel(t.Context(), serve(t, Policy{}).URL(), ln.Addr().String()); nixspace.ErrorCode(err) != "connect_failed" {
-		t.Errorf("a refused address: got %v", err)
+	if _, err := tunnel(t, serve(t, Policy{}).URL(), ln.Addr().String()); err == nil {
+		t.Error("a refused address was connected to")
 	}
 }
 
@@ -250,7 +308,7 @@ func TestCloseEndsTunnels(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := Tunnel(t.Context(), x.URL(), ln.Addr().String())
+	c, err := tunnel(t, x.URL(), ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,5 +318,28 @@ func TestCloseEndsTunnels(t *testing.T) {
 	}
 	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !strings.Contains(err.Error(), "reset") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestForward(t *testing.T) {
+	s := inside(t)
+	for _, test := range []struct {
+		policy Policy
+		want   string
+	}{{Policy{Private: true}, "secret"}, {Policy{}, ""}} {
+		f := forward(t, test.policy, s.Listener.Addr().String())
+		tr := &http.Transport{DisableKeepAlives: true}
+		res, err := (&http.Client{Transport: tr}).Get(fmt.Sprintf("http://127.0.0.1:%d/", f.Port()))
+		var body []byte
+		if err == nil {
+			body, _ = io.ReadAll(res.Body)
+			res.Body.Close()
+		}
+		if string(body) != test.want {
+			t.Errorf("%+v: got %q, %v", test.policy, body, err)
+		}
+		if refused := nixspace.ErrorCode(f.Err()) == CodeRefused; refused != (test.want == "") {
+			t.Errorf("%+v: it failed because of %v", test.policy, f.Err())
+		}
 	}
 }

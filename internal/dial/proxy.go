@@ -18,7 +18,7 @@ import (
 	"github.com/nixspace/nixspace"
 )
 
-// Proxy is an HTTP proxy on the loopback interface for programs that make their
+// Proxy is a proxy on the loopback interface for programs that make their
 // own connections, such as git: told to use it, they reach what the policy allows.
 // Only who knows its password can use it.
 type Proxy struct {
@@ -32,8 +32,8 @@ type Proxy struct {
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
 	tunnels sync.WaitGroup
-	mu      sync.Mutex // guards tunnels.Add against Close, and refused
-	refused error
+	mu      sync.Mutex // guards tunnels.Add against Close, and failed
+	failed  error
 }
 
 // DialFunc makes a connection, as [net.Dialer.DialContext].
@@ -73,12 +73,12 @@ func (x *Proxy) URL() *url.URL {
 	return &url.URL{Scheme: "http", User: url.UserPassword(proxyUser, x.password), Host: x.listener.Addr().String()}
 }
 
-// Refused returns why the last refused connection was refused, or nil. A program
-// that was refused mostly says something less clear.
-func (x *Proxy) Refused() error {
+// Err returns why the last connection that failed did, or nil where none did. The
+// program that wanted it mostly says something less clear.
+func (x *Proxy) Err() error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.refused
+	return x.failed
 }
 
 // Close ends the proxy and every connection through it, and waits for that.
@@ -113,12 +113,12 @@ func (x *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// connect dials and remembers what was refused.
+// connect dials and remembers what failed.
 func (x *Proxy) connect(ctx context.Context, network, address string) (net.Conn, error) {
 	c, err := x.dial(ctx, network, address)
-	if nixspace.ErrorCode(err) == CodeRefused {
+	if err != nil && ctx.Err() == nil {
 		x.mu.Lock()
-		x.refused = err
+		x.failed = err
 		x.mu.Unlock()
 	}
 	return c, err
@@ -156,12 +156,18 @@ func (x *Proxy) tunnel(w http.ResponseWriter, r *http.Request) {
 	if _, err := io.WriteString(near, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
 		return
 	}
-	defer context.AfterFunc(x.ctx, func() {
+	join(x.ctx, near, buffered, far)
+}
+
+// join copies both ways between two connections until both have ended or ctx has.
+// What comes from near is read from in.
+func join(ctx context.Context, near net.Conn, in io.Reader, far net.Conn) {
+	defer context.AfterFunc(ctx, func() {
 		_ = far.SetDeadline(time.Unix(1, 0))
 		_ = near.SetDeadline(time.Unix(1, 0))
 	})()
 	var both sync.WaitGroup
-	both.Go(func() { pour(far, buffered) })
+	both.Go(func() { pour(far, in) })
 	both.Go(func() { pour(near, far) })
 	both.Wait()
 }
@@ -175,52 +181,4 @@ func pour(dst net.Conn, src io.Reader) {
 	if half, ok := dst.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite() // it may be closed already
 	}
-}
-
-// Tunnel connects to address (host:port) through the proxy at the URL, as
-// [Proxy.URL] returns it. It is how a program such as ssh is brought to use one.
-func Tunnel(ctx context.Context, proxy *url.URL, address string) (net.Conn, error) {
-	var d net.Dialer
-	c, err := d.DialContext(ctx, "tcp", proxy.Host)
-	if err != nil {
-		return nil, err
-	}
-	password, _ := proxy.User.Password()
-	req := &http.Request{Method: http.MethodConnect, URL: &url.URL{Opaque: address}, Host: address, Header: http.Header{
-		"Proxy-Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(proxy.User.Username()+":"+password))},
-	}}
-	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	if err := req.Write(c); err != nil {
-		_ = c.Close()
-		return nil, err
-	}
-	status, err := readHead(c)
-	if err == nil && status != "200" {
-		err = nixspace.Errorf(nixspace.KindUnavailable, "connect_failed", "no connection to %s (%s)", address, status)
-	}
-	if err != nil {
-		_ = c.Close()
-		return nil, err
-	}
-	return c, nil
-}
-
-// readHead reads the head of an answer, and nothing that comes after it, and
-// returns its status.
-func readHead(r io.Reader) (string, error) {
-	var head []byte
-	for b := make([]byte, 1); len(head) < 8<<10; {
-		if _, err := io.ReadFull(r, b); err != nil {
-			return "", err
-		}
-		head = append(head, b[0])
-		if n := len(head); n >= 4 && string(head[n-4:]) == "\r\n\r\n" {
-			if n < 12 || string(head[:7]) != "HTTP/1." {
-				break
-			}
-			return string(head[9:12]), nil
-		}
-	}
-	return "", errors.New("the proxy's answer is none of HTTP")
 }

@@ -127,6 +127,10 @@ func checkTarget(name, target string) error {
 	return nil
 }
 
+// LinkStays reports whether a symbolic link at name that leads to target stays in
+// the tree, as [Store.Put] demands of every link.
+func LinkStays(name, target string) bool { return checkTarget(path.Clean(name), target) == nil }
+
 func invalid(format string, args ...any) *nixspace.Error {
 	return nixspace.Errorf(nixspace.KindInvalid, "workspace_invalid", "the archive of the code is refused: "+format, args...)
 }

@@ -105,7 +105,7 @@ func (s *Store) Path(digest string) (string, error) {
 // kind invalid or limit, what is no tar, is too large, or would reach out of its
 // own tree: absolute names, "..", links that leave, names below a link, devices.
 func (s *Store) Put(ctx context.Context, r io.Reader) (_ nixspace.Workspace, err error) {
-	plain, closePlain, err := decompress(&contextReader{ctx, r})
+	plain, closePlain, err := Decompress(&contextReader{ctx, r})
 	if err != nil {
 		return nixspace.Workspace{}, err
 	}
@@ -250,8 +250,10 @@ func readStored(ctx context.Context, name string, fn func(io.Reader) (int64, err
 	return n, err
 }
 
-// decompress tells plain, gzip and zstd archives apart by how they begin.
-func decompress(r io.Reader) (io.Reader, func(), error) {
+// Decompress tells plain, gzip and zstd archives apart by how they begin, and
+// returns what is in them and how to free what that takes. What comes out has no
+// bound: the caller sets one.
+func Decompress(r io.Reader) (io.Reader, func(), error) {
 	b := bufio.NewReaderSize(r, 64<<10)
 	head, err := b.Peek(4)
 	if err != nil && !errors.Is(err, io.EOF) {
