@@ -194,6 +194,19 @@ func (a *App) StopSession(ctx context.Context, ref string) (*nixspace.Session, e
 	return copied(s), nil
 }
 
+// CloseTerminal finds none.
+func (a *App) CloseTerminal(ctx context.Context, session, name string) error {
+	unlock, err := a.enter(ctx, "CloseTerminal")
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if _, err := a.session(session); err != nil {
+		return err
+	}
+	return nixspace.Errorf(nixspace.KindNotFound, "terminal_not_found", "there is no terminal %q", name)
+}
+
 // RemoveSession deletes a session.
 func (a *App) RemoveSession(ctx context.Context, ref string) error {
 	unlock, err := a.enter(ctx, "RemoveSession")

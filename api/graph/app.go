@@ -26,6 +26,12 @@ type App interface {
 	Catalog
 	Events
 	Differences
+	Terminals
+}
+
+// Terminals are the use cases of terminals, other than to be at one.
+type Terminals interface {
+	CloseTerminal(ctx context.Context, session, name string) error
 }
 
 // Projects are the use cases of projects.

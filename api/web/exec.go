@@ -27,6 +27,12 @@ const (
 	FrameResize   = 5 // client → server: columns and rows, uint16 big endian each
 	FrameSignal   = 6 // client → server: a name, "SIGINT"
 	FrameError    = 7 // server → client: JSON; the last frame, instead of an exit
+
+	// Of terminals that last only. Offsets are 64 bits, big endian.
+	FrameAck    = 8  // client → server: the offset before which all output was shown
+	FrameSkip   = 9  // server → client: the offset at which output goes on, on a cleared screen
+	FrameStatus = 10 // server → client: JSON, who looks at the terminal and what size it has
+	FrameTaken  = 11 // server → client: how many bytes of this viewer's input are on the terminal
 )
 
 const (
@@ -43,22 +49,28 @@ func (h *Handler) shell(w http.ResponseWriter, r *http.Request) { h.run(w, r, tr
 func (h *Handler) run(w http.ResponseWriter, r *http.Request, shell bool) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	// Errors before the upgrade are plain HTTP errors.
-	m, err := h.cfg.App.Machine(ctx, r.PathValue("ref"))
-	if err != nil {
+	// Errors before the upgrade are plain HTTP errors, which pages cannot read: those
+	// that ask not to wake a session get them as a frame.
+	framed := shell && r.URL.Query().Get("wake") == "0"
+	m, err := h.machine(ctx, r.PathValue("ref"), !framed)
+	if err != nil && !framed {
 		h.fail(w, r, err)
 		return
 	}
-	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+	conn, acceptErr := websocket.Accept(w, r, &websocket.AcceptOptions{
 		Subprotocols:    []string{ExecProtocol},
 		CompressionMode: websocket.CompressionDisabled,
 	})
-	if err != nil {
+	if acceptErr != nil {
 		return // Accept answered
 	}
 	defer conn.CloseNow()
 	if conn.Subprotocol() != ExecProtocol {
 		_ = conn.Close(websocket.StatusPolicyViolation, "the subprotocol must be "+ExecProtocol)
+		return
+	}
+	if err != nil {
+		h.endWithError(ctx, r, conn, err)
 		return
 	}
 	conn.SetReadLimit(frameMax + 1)
@@ -67,18 +79,44 @@ func (h *Handler) run(w http.ResponseWriter, r *http.Request, shell bool) {
 		_ = conn.Close(websocket.StatusGoingAway, "the server is stopping")
 		cancel()
 	})()
-	p, err := startCommand(ctx, conn, m, shell)
+	c, err := readCommand(ctx, conn, shell)
+	if err == nil && c.Terminal != nil {
+		err = h.terminal(ctx, conn, m, c)
+	} else if err == nil {
+		err = command(ctx, conn, m, c.Command, shell)
+	}
 	if err != nil {
 		h.endWithError(ctx, r, conn, err)
-		return
+	}
+}
+
+// machine returns the machine of a session. Without wake it fails for one that is
+// hibernated.
+func (h *Handler) machine(ctx context.Context, ref string, wake bool) (nixspace.Machine, error) {
+	if !wake {
+		s, err := h.cfg.App.Session(ctx, ref)
+		if err != nil {
+			return nil, err
+		}
+		if s.Status == nixspace.SessionHibernated {
+			return nil, nixspace.Errorf(nixspace.KindConflict, "session_asleep", "session %s is hibernated", s.Ref()).
+				WithHint("resume it, or connect without wake=0")
+		}
+	}
+	return h.cfg.App.Machine(ctx, ref)
+}
+
+// command runs a command to its end.
+func command(ctx context.Context, conn *websocket.Conn, m nixspace.Machine, c nixspace.Command, shell bool) error {
+	p, err := startCommand(ctx, m, c, shell)
+	if err != nil {
+		return err
 	}
 	defer p.Close()
 	if err := conn.Write(ctx, websocket.MessageText, []byte(`{"ok":true}`)); err != nil {
-		return
+		return errClientGone
 	}
-	if err := serveProcess(ctx, conn, p); err != nil {
-		h.endWithError(ctx, r, conn, err)
-	}
+	return serveProcess(ctx, conn, p)
 }
 
 // endWithError tells the client why there will be no exit code.
@@ -92,34 +130,56 @@ func (h *Handler) endWithError(ctx context.Context, r *http.Request, conn *webso
 	}
 }
 
-// startCommand reads the command, the first message of the client, and runs it.
-func startCommand(ctx context.Context, conn *websocket.Conn, m nixspace.Machine, shell bool) (nixspace.Process, error) {
+// order is the first message of a client.
+type order struct {
+	nixspace.Command
+	// Terminal asks for a terminal that outlives the socket. Its command is the
+	// message's.
+	Terminal *nixspace.TerminalRequest `json:"terminal"`
+}
+
+// readCommand reads the first message.
+func readCommand(ctx context.Context, conn *websocket.Conn, shell bool) (order, error) {
+	var c order
 	typ, b, err := conn.Read(ctx)
 	if err != nil {
-		return nil, errClientGone
+		return c, errClientGone
 	}
-	var c nixspace.Command
 	if typ != websocket.MessageText || json.Unmarshal(b, &c) != nil {
-		return nil, nixspace.Errorf(nixspace.KindInvalid, "command_invalid", "the first message must be a command in JSON").
+		return c, nixspace.Errorf(nixspace.KindInvalid, "command_invalid", "the first message must be a command in JSON").
 			WithHint(`for example {"argv":["psql","--version"]}`)
 	}
 	if !shell {
+		c.Terminal = nil // as in versions that did not know it
 		if len(c.Argv) == 0 || c.Argv[0] == "" {
-			return nil, nixspace.Errorf(nixspace.KindInvalid, "command_invalid", "the command is empty")
+			return c, nixspace.Errorf(nixspace.KindInvalid, "command_invalid", "the command is empty")
 		}
+	}
+	return c, nil
+}
+
+// startCommand runs a command, or a shell where there is none.
+func startCommand(ctx context.Context, m nixspace.Machine, c nixspace.Command, shell bool) (nixspace.Process, error) {
+	if !shell {
 		return m.Exec(ctx, c)
 	}
 	c.TTY = true
+	return withShell(c, func(c nixspace.Command) (nixspace.Process, error) { return m.Exec(ctx, c) })
+}
+
+// withShell starts a command or, where it is empty, a shell: bash where there is
+// one.
+func withShell[T any](c nixspace.Command, start func(nixspace.Command) (T, error)) (T, error) {
 	if len(c.Argv) > 0 {
-		return m.Exec(ctx, c)
+		return start(c)
 	}
 	c.Argv = []string{"bash", "-l"}
-	p, err := m.Exec(ctx, c)
+	t, err := start(c)
 	if nixspace.ErrorCode(err) == "command_not_found" {
 		c.Argv = []string{"/bin/sh", "-l"}
-		return m.Exec(ctx, c)
+		return start(c)
 	}
-	return p, err
+	return t, err
 }
 
 // serveProcess joins a process and a socket until the process ended and its

@@ -42,6 +42,7 @@ var (
 	_ nixspace.Machine           = (*machine)(nil)
 	_ nixspace.ServiceController = (*machine)(nil)
 	_ nixspace.Terminals         = (*machine)(nil)
+	_ nixspace.Files             = (*machine)(nil)
 )
 
 func (m *machine) agent() *wire.Client { return wire.NewClient(m.client.Open) }
@@ -73,6 +74,26 @@ func (m *machine) AttachTerminal(ctx context.Context, r nixspace.TerminalRequest
 
 func (m *machine) CloseTerminal(ctx context.Context, name string) error {
 	return m.agent().CloseTerminal(ctx, name)
+}
+
+func (m *machine) WriteFiles(ctx context.Context, dir string, archive io.Reader, zstd bool) (nixspace.FilesWritten, error) {
+	r := wire.PutRequest{Dir: dir}
+	if zstd {
+		r.Compression = wire.Zstd
+	}
+	return m.agent().Put(ctx, r, archive)
+}
+
+func (m *machine) ReadFiles(ctx context.Context, path string) (io.ReadCloser, error) {
+	return m.agent().Get(ctx, wire.GetRequest{Path: path})
+}
+
+func (m *machine) FileInfo(ctx context.Context, path string) (nixspace.FileInfo, error) {
+	return m.agent().Stat(ctx, path)
+}
+
+func (m *machine) ListFiles(ctx context.Context, dir string) ([]nixspace.FileInfo, error) {
+	return m.agent().List(ctx, dir)
 }
 
 func (m *machine) Logs(ctx context.Context, service string, follow bool) (io.ReadCloser, error) {

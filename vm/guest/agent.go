@@ -182,6 +182,8 @@ func (a *Agent) handle(ctx context.Context, conn net.Conn) {
 		})
 	case wire.ServiceTime:
 		serve(a, conn, h, a.time)
+	case wire.ServiceList:
+		serve(a, conn, h, a.list)
 	case wire.ServiceStat:
 		serve(a, conn, h, a.stat)
 	default:

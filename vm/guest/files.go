@@ -114,7 +114,7 @@ func (a *Agent) put(conn net.Conn, r wire.PutRequest) error {
 	}
 	w := wire.NewFrameWriter(conn)
 	body := &inReader{frames: wire.NewFrameReader(conn)}
-	var result wire.PutResult
+	var result nixspace.FilesWritten
 	err = a.asDev(func() error {
 		result, err = unpack(dir, body, r.Compression)
 		return err
@@ -218,8 +218,8 @@ func (r *inReader) Read(p []byte) (int, error) {
 
 // unpack unpacks an archive in dir. Every path is resolved by [os.Root], which
 // follows no symbolic link out of dir, also not one that appears meanwhile.
-func unpack(dir *os.Root, body io.Reader, c wire.Compression) (wire.PutResult, error) {
-	var result wire.PutResult
+func unpack(dir *os.Root, body io.Reader, c wire.Compression) (nixspace.FilesWritten, error) {
+	var result nixspace.FilesWritten
 	if c == wire.Zstd {
 		z, err := zstd.NewReader(body, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
 		if err != nil {

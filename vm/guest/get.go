@@ -2,6 +2,7 @@ package guest
 
 import (
 	"archive/tar"
+	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
@@ -9,6 +10,8 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sys/unix"
@@ -22,30 +25,81 @@ func (a *Agent) stat(conn net.Conn, r wire.StatRequest) error {
 	if err := checkPath(r.Path); err != nil {
 		return err
 	}
-	f := wire.FileInfo{Path: r.Path}
+	var f nixspace.FileInfo
 	err := a.asDev(func() error {
 		info, err := os.Lstat(r.Path)
 		if err != nil {
 			return err
 		}
-		f.Size, f.Mode, f.ModTime = info.Size(), uint32(info.Mode().Perm()), info.ModTime()
-		switch info.Mode().Type() {
-		case 0:
-			f.Type = "file"
-		case fs.ModeDir:
-			f.Type = "dir"
-		case fs.ModeSymlink:
-			f.Type = "symlink"
-			f.Target, err = os.Readlink(r.Path)
-		default:
-			f.Type = "other"
-		}
+		f, err = describe(r.Path, info)
 		return err
 	})
 	if err != nil {
 		return fileError("stat "+r.Path, err)
 	}
 	return wire.Reply(conn, f)
+}
+
+func describe(path string, info fs.FileInfo) (nixspace.FileInfo, error) {
+	f := nixspace.FileInfo{Path: path, Size: info.Size(), Mode: uint32(info.Mode().Perm()), ModTime: info.ModTime()}
+	var err error
+	switch info.Mode().Type() {
+	case 0:
+		f.Type = "file"
+	case fs.ModeDir:
+		f.Type = "dir"
+	case fs.ModeSymlink:
+		f.Type = "symlink"
+		f.Target, err = os.Readlink(path)
+	default:
+		f.Type = "other"
+	}
+	return f, err
+}
+
+// list describes what is in a directory, a line of JSON for each file.
+func (a *Agent) list(conn net.Conn, r wire.ListRequest) error {
+	if err := checkPath(r.Dir); err != nil {
+		return err
+	}
+	var files []nixspace.FileInfo
+	err := a.asDev(func() error {
+		d, err := os.Open(r.Dir)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = d.Close() }()
+		entries, err := d.ReadDir(wire.ListMax)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		for _, e := range entries {
+			name := filepath.Join(r.Dir, e.Name())
+			info, err := os.Lstat(name)
+			if err != nil {
+				continue // it has gone meanwhile
+			}
+			f, _ := describe(name, info)
+			files = append(files, f)
+		}
+		return nil
+	})
+	if err != nil {
+		return fileError("list "+r.Dir, err)
+	}
+	slices.SortFunc(files, func(a, b nixspace.FileInfo) int { return strings.Compare(a.Path, b.Path) })
+	if wire.Reply(conn, nil) != nil {
+		return nil
+	}
+	w := wire.NewFrameWriter(conn)
+	enc := json.NewEncoder(w.Stream(wire.FrameOut))
+	for _, f := range files {
+		if enc.Encode(f) != nil {
+			return nil
+		}
+	}
+	_ = w.WriteJSON(wire.FrameResult, struct{}{})
+	return nil
 }
 
 // get sends an archive of a file or directory.

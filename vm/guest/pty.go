@@ -111,6 +111,13 @@ func (t *pty) run() {
 	typing.Wait()
 }
 
+// over reports whether the program has ended.
+func (t *pty) over() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.ended
+}
+
 // await returns once the next output may come: when nobody who may type looks,
 // when one of those who do has seen enough of what there is, or when none of them
 // has acknowledged anything for a while.

@@ -52,7 +52,8 @@ func (ps *ptys) get(r nixspace.TerminalRequest) (t *pty, created bool, err error
 	}
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	if t := ps.all[r.Name]; t != nil {
+	// One that has just ended may still be on the list.
+	if t := ps.all[r.Name]; t != nil && (t.id == r.ID || !t.over()) {
 		return t, false, nil
 	}
 	for _, t := range ps.ended {
@@ -83,7 +84,9 @@ func (ps *ptys) get(r nixspace.TerminalRequest) (t *pty, created bool, err error
 func (ps *ptys) over(t *pty) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	delete(ps.all, t.name)
+	if ps.all[t.name] == t {
+		delete(ps.all, t.name)
+	}
 	ps.ended = append(ps.ended, t)
 	if len(ps.ended) > endsKept {
 		ps.ended = slices.Delete(ps.ended, 0, 1)

@@ -47,6 +47,7 @@ const (
 	ServicePut      = "files.put"
 	ServiceGet      = "files.get"
 	ServiceStat     = "files.stat"
+	ServiceList     = "files.list"
 	ServiceDial     = "dial"
 	ServiceStart    = "services.start"
 	ServiceWatch    = "services.watch"

@@ -7,21 +7,23 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/nixspace/nixspace"
 )
 
 // Put unpacks a tar archive in the guest, as the user dev, and returns once all
 // of it is there and on disk. With Once, an archive that is there already is not
 // read: the result is then zero. Members of the archive that would leave the
 // directory fail the whole call with code "archive_invalid".
-func (c *Client) Put(ctx context.Context, r PutRequest, archive io.Reader) (PutResult, error) {
+func (c *Client) Put(ctx context.Context, r PutRequest, archive io.Reader) (nixspace.FilesWritten, error) {
 	var answer PutAnswer
 	conn, err := c.start(ctx, ServicePut, r, &answer)
 	if err != nil {
-		return PutResult{}, err
+		return nixspace.FilesWritten{}, err
 	}
 	defer func() { _ = conn.Close() }()
 	if answer.Skip {
-		return PutResult{}, nil
+		return nixspace.FilesWritten{}, nil
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
@@ -37,13 +39,13 @@ func (c *Client) Put(ctx context.Context, r PutRequest, archive io.Reader) (PutR
 	var source *sourceError
 	switch {
 	case ctx.Err() != nil:
-		return PutResult{}, ctx.Err()
+		return nixspace.FilesWritten{}, ctx.Err()
 	case errors.As(sendErr, &source):
-		return PutResult{}, source
+		return nixspace.FilesWritten{}, source
 	case resultErr != nil:
-		return PutResult{}, known(resultErr)
+		return nixspace.FilesWritten{}, known(resultErr)
 	case sendErr != nil:
-		return PutResult{}, known(sendErr)
+		return nixspace.FilesWritten{}, known(sendErr)
 	}
 	return result, nil
 }
@@ -75,8 +77,8 @@ func sendArchive(conn io.WriteCloser, archive io.Reader) error {
 	}
 }
 
-func putResult(frames *FrameReader) (PutResult, error) {
-	var r PutResult
+func putResult(frames *FrameReader) (nixspace.FilesWritten, error) {
+	var r nixspace.FilesWritten
 	t, p, err := frames.Next()
 	if err != nil {
 		return r, err
@@ -106,8 +108,31 @@ func (c *Client) Get(ctx context.Context, r GetRequest) (io.ReadCloser, error) {
 
 // Stat describes a file in the guest. It fails with code "file_not_found" when
 // there is none.
-func (c *Client) Stat(ctx context.Context, path string) (FileInfo, error) {
-	var f FileInfo
+func (c *Client) Stat(ctx context.Context, path string) (nixspace.FileInfo, error) {
+	var f nixspace.FileInfo
 	err := c.call(ctx, ServiceStat, StatRequest{Path: path}, &f)
 	return f, err
+}
+
+// List describes what is in a directory of the guest, by name.
+func (c *Client) List(ctx context.Context, dir string) ([]nixspace.FileInfo, error) {
+	conn, err := c.start(ctx, ServiceList, ListRequest{Dir: dir}, nil)
+	if err != nil {
+		return nil, err
+	}
+	r := newFrameStreamReader(ctx, conn)
+	defer func() { _ = r.Close() }()
+	// A name has 255 bytes, each of which may be six in JSON.
+	dec := json.NewDecoder(io.LimitReader(r, 2<<10*ListMax))
+	list := []nixspace.FileInfo{}
+	for len(list) <= ListMax {
+		var f nixspace.FileInfo
+		if err := dec.Decode(&f); errors.Is(err, io.EOF) {
+			return list, nil
+		} else if err != nil {
+			return nil, known(err)
+		}
+		list = append(list, f)
+	}
+	return nil, protocolError("a directory has more files than are listed")
 }

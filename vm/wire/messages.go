@@ -69,12 +69,6 @@ type PutAnswer struct {
 	Skip bool `json:"skip,omitempty"` // it is there already: nothing must follow
 }
 
-// PutResult says what was unpacked.
-type PutResult struct {
-	Files int   `json:"files"`
-	Bytes int64 `json:"bytes"`
-}
-
 // GetRequest is the request of [ServiceGet]: a tar archive of a file or, with all
 // that is under it, a directory. Names in the archive begin with the last part of
 // Path.
@@ -88,16 +82,13 @@ type StatRequest struct {
 	Path string `json:"path"` // absolute
 }
 
-// FileInfo is the answer to a [StatRequest]. A symbolic link is described
-// itself, not what it points to.
-type FileInfo struct {
-	Path    string    `json:"path"`
-	Type    string    `json:"type"` // "file", "dir", "symlink" or "other"
-	Size    int64     `json:"size"`
-	Mode    uint32    `json:"mode"` // permission bits
-	ModTime time.Time `json:"mod_time"`
-	Target  string    `json:"target,omitempty"` // of a symbolic link
+// ListRequest is the request of [ServiceList].
+type ListRequest struct {
+	Dir string `json:"dir"` // absolute
 }
+
+// ListMax is how many files of a directory are listed.
+const ListMax = 10_000
 
 // DialRequest is the request of [ServiceDial].
 type DialRequest struct {

@@ -38,6 +38,7 @@ type ResolverRoot interface {
 	Snapshot() SnapshotResolver
 	Subscription() SubscriptionResolver
 	Tag() TagResolver
+	Terminal() TerminalResolver
 	Version() VersionResolver
 }
 
@@ -218,6 +219,12 @@ type ComplexityRoot struct {
 		Size   func(childComplexity int) int
 	}
 
+	ListeningPort struct {
+		PID     func(childComplexity int) int
+		Port    func(childComplexity int) int
+		Process func(childComplexity int) int
+	}
+
 	LogConnection struct {
 		Nodes    func(childComplexity int) int
 		PageInfo func(childComplexity int) int
@@ -251,6 +258,12 @@ type ComplexityRoot struct {
 		StartedAt    func(childComplexity int) int
 		Status       func(childComplexity int) int
 		VMID         func(childComplexity int) int
+		View         func(childComplexity int) int
+	}
+
+	MachineView struct {
+		Ports     func(childComplexity int) int
+		Terminals func(childComplexity int) int
 	}
 
 	Merge struct {
@@ -295,6 +308,7 @@ type ComplexityRoot struct {
 		CancelBuild         func(childComplexity int, id nixspace.ID) int
 		Change              func(childComplexity int, input environments.Change) int
 		CherryPick          func(childComplexity int, input environments.Pick) int
+		CloseTerminal       func(childComplexity int, session string, name string) int
 		CreateProject       func(childComplexity int, input environments.CreateProject) int
 		CreateTag           func(childComplexity int, input environments.CreateTag) int
 		DeleteEnvironment   func(childComplexity int, ref string) int
@@ -542,6 +556,22 @@ type ComplexityRoot struct {
 		Project   func(childComplexity int) int
 		Ref       func(childComplexity int) int
 		Version   func(childComplexity int) int
+	}
+
+	Terminal struct {
+		Cols      func(childComplexity int) int
+		ID        func(childComplexity int) int
+		Name      func(childComplexity int) int
+		Process   func(childComplexity int) int
+		Rows      func(childComplexity int) int
+		StartedAt func(childComplexity int) int
+		Viewers   func(childComplexity int) int
+	}
+
+	TerminalViewer struct {
+		Key      func(childComplexity int) int
+		ReadOnly func(childComplexity int) int
+		Who      func(childComplexity int) int
 	}
 
 	Version struct {
@@ -1268,6 +1298,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Layer.Size(childComplexity), true
 
+	case "ListeningPort.pid":
+		if e.ComplexityRoot.ListeningPort.PID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ListeningPort.PID(childComplexity), true
+	case "ListeningPort.port":
+		if e.ComplexityRoot.ListeningPort.Port == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ListeningPort.Port(childComplexity), true
+	case "ListeningPort.process":
+		if e.ComplexityRoot.ListeningPort.Process == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ListeningPort.Process(childComplexity), true
+
 	case "LogConnection.nodes":
 		if e.ComplexityRoot.LogConnection.Nodes == nil {
 			break
@@ -1426,6 +1475,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Machine.VMID(childComplexity), true
+	case "Machine.view":
+		if e.ComplexityRoot.Machine.View == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Machine.View(childComplexity), true
+
+	case "MachineView.ports":
+		if e.ComplexityRoot.MachineView.Ports == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MachineView.Ports(childComplexity), true
+	case "MachineView.terminals":
+		if e.ComplexityRoot.MachineView.Terminals == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MachineView.Terminals(childComplexity), true
 
 	case "Merge.actor":
 		if e.ComplexityRoot.Merge.Actor == nil {
@@ -1652,6 +1720,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CherryPick(childComplexity, args["input"].(environments.Pick)), true
+	case "Mutation.closeTerminal":
+		if e.ComplexityRoot.Mutation.CloseTerminal == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_closeTerminal_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CloseTerminal(childComplexity, args["session"].(string), args["name"].(string)), true
 	case "Mutation.createProject":
 		if e.ComplexityRoot.Mutation.CreateProject == nil {
 			break
@@ -2970,6 +3049,68 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Tag.Version(childComplexity), true
 
+	case "Terminal.cols":
+		if e.ComplexityRoot.Terminal.Cols == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Terminal.Cols(childComplexity), true
+	case "Terminal.id":
+		if e.ComplexityRoot.Terminal.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Terminal.ID(childComplexity), true
+	case "Terminal.name":
+		if e.ComplexityRoot.Terminal.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Terminal.Name(childComplexity), true
+	case "Terminal.process":
+		if e.ComplexityRoot.Terminal.Process == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Terminal.Process(childComplexity), true
+	case "Terminal.rows":
+		if e.ComplexityRoot.Terminal.Rows == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Terminal.Rows(childComplexity), true
+	case "Terminal.startedAt":
+		if e.ComplexityRoot.Terminal.StartedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Terminal.StartedAt(childComplexity), true
+	case "Terminal.viewers":
+		if e.ComplexityRoot.Terminal.Viewers == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Terminal.Viewers(childComplexity), true
+
+	case "TerminalViewer.key":
+		if e.ComplexityRoot.TerminalViewer.Key == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TerminalViewer.Key(childComplexity), true
+	case "TerminalViewer.readOnly":
+		if e.ComplexityRoot.TerminalViewer.ReadOnly == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TerminalViewer.ReadOnly(childComplexity), true
+	case "TerminalViewer.who":
+		if e.ComplexityRoot.TerminalViewer.Who == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TerminalViewer.Who(childComplexity), true
+
 	case "Version.author":
 		if e.ComplexityRoot.Version.Author == nil {
 			break
@@ -4201,6 +4342,49 @@ extend type Machine {
   fallback: String!
 }
 `, BuiltIn: false},
+	{Name: "../schema/terminals.graphqls", Input: `extend type Machine {
+  "What goes on inside, while it runs."
+  view: MachineView!
+}
+
+type MachineView {
+  "Terminals that outlive those who look at them, the oldest first."
+  terminals: [Terminal!]!
+  "TCP ports on which programs listen, by number."
+  ports: [ListeningPort!]!
+}
+
+type Terminal {
+  name: String!
+  "Names this terminal; a later one of the same name has another."
+  id: String!
+  "The size of the smallest screen of those who may type."
+  cols: Int!
+  rows: Int!
+  "What runs in the foreground."
+  process: String!
+  startedAt: Time!
+  viewers: [TerminalViewer!]!
+}
+
+type TerminalViewer {
+  key: Int!
+  who: String!
+  readOnly: Boolean!
+}
+
+type ListeningPort {
+  port: Int!
+  "The program that listens; empty where it is not known."
+  process: String!
+  pid: Int!
+}
+
+extend type Mutation {
+  "Ends what runs on a terminal."
+  closeTerminal(session: String!, name: String!): Boolean!
+}
+`, BuiltIn: false},
 }
 var parsedSchema = gqlparser.MustLoadSchema(sources...)
 
@@ -4556,6 +4740,18 @@ func (ec *executionContext) childFields_Layer(ctx context.Context, field graphql
 	return nil, fmt.Errorf("no field named %q was found under type Layer", field.Name)
 }
 
+func (ec *executionContext) childFields_ListeningPort(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "port":
+		return ec.fieldContext_ListeningPort_port(ctx, field)
+	case "process":
+		return ec.fieldContext_ListeningPort_process(ctx, field)
+	case "pid":
+		return ec.fieldContext_ListeningPort_pid(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ListeningPort", field.Name)
+}
+
 func (ec *executionContext) childFields_LogConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "nodes":
@@ -4622,8 +4818,20 @@ func (ec *executionContext) childFields_Machine(ctx context.Context, field graph
 		return ec.fieldContext_Machine_start(ctx, field)
 	case "fallback":
 		return ec.fieldContext_Machine_fallback(ctx, field)
+	case "view":
+		return ec.fieldContext_Machine_view(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Machine", field.Name)
+}
+
+func (ec *executionContext) childFields_MachineView(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "terminals":
+		return ec.fieldContext_MachineView_terminals(ctx, field)
+	case "ports":
+		return ec.fieldContext_MachineView_ports(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type MachineView", field.Name)
 }
 
 func (ec *executionContext) childFields_Merge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -5088,6 +5296,38 @@ func (ec *executionContext) childFields_Tag(ctx context.Context, field graphql.C
 		return ec.fieldContext_Tag_version(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Tag", field.Name)
+}
+
+func (ec *executionContext) childFields_Terminal(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return ec.fieldContext_Terminal_name(ctx, field)
+	case "id":
+		return ec.fieldContext_Terminal_id(ctx, field)
+	case "cols":
+		return ec.fieldContext_Terminal_cols(ctx, field)
+	case "rows":
+		return ec.fieldContext_Terminal_rows(ctx, field)
+	case "process":
+		return ec.fieldContext_Terminal_process(ctx, field)
+	case "startedAt":
+		return ec.fieldContext_Terminal_startedAt(ctx, field)
+	case "viewers":
+		return ec.fieldContext_Terminal_viewers(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Terminal", field.Name)
+}
+
+func (ec *executionContext) childFields_TerminalViewer(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "key":
+		return ec.fieldContext_TerminalViewer_key(ctx, field)
+	case "who":
+		return ec.fieldContext_TerminalViewer_who(ctx, field)
+	case "readOnly":
+		return ec.fieldContext_TerminalViewer_readOnly(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type TerminalViewer", field.Name)
 }
 
 func (ec *executionContext) childFields_Version(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

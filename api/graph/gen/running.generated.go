@@ -1080,6 +1080,38 @@ func (ec *executionContext) fieldContext_Machine_fallback(_ context.Context, fie
 	return graphql.NewScalarFieldContext("Machine", field, false, false, "String")
 }
 
+func (ec *executionContext) _Machine_view(ctx context.Context, field graphql.CollectedField, obj *nixspace.MachineStatus) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Machine_view(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.View, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v nixspace.MachineView) graphql.Marshaler {
+			return ec.marshalNMachineView2githubᚗcomᚋnixspaceᚋnixspaceᚐMachineView(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Machine_view(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Machine",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_MachineView(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Progress_job(ctx context.Context, field graphql.CollectedField, obj *nixspace.Progress) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -2464,6 +2496,11 @@ func (ec *executionContext) _Machine(ctx context.Context, sel ast.SelectionSet, 
 			}
 		case "fallback":
 			out.Values[i] = ec._Machine_fallback(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "view":
+			out.Values[i] = ec._Machine_view(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
