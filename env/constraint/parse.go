@@ -159,14 +159,14 @@ func meaning(d Dialect, op string, v version, n int, wild bool) (set, error) {
 		return spanOf(v, caret(v, n)), nil
 	case "~>", "~=":
 		if d == NPM {
-			return line2(v, n), nil
+			return tilde(v, n), nil
 		}
 		return pessimistic(v, n), nil
 	case "~":
 		if d == Composer {
 			return pessimistic(v, n), nil
 		}
-		return line2(v, n), nil
+		return tilde(v, n), nil
 	}
 	return nil, errForm
 }
@@ -189,9 +189,9 @@ func caret(v version, n int) version {
 	return v.bump(min(n, 3) - 1)
 }
 
-// line2 is npm's tilde: from v, within its minor line, or its major one where no
+// tilde is npm's tilde: from v, within its minor line, or its major one where no
 // minor is given.
-func line2(v version, n int) set {
+func tilde(v version, n int) set {
 	return spanOf(v, v.bump(min(n, 2)-1))
 }
 

@@ -31,6 +31,17 @@ var languages = map[string]string{
 // usualPorts are those that services listen on when nobody says otherwise.
 var usualPorts = map[string]int{"postgresql": 5432, "redis": 6379, "mysql": 3306, "mariadb": 3306, "mongodb": 27017}
 
+// serviceOwns reports whether a port is the usual one of a service, and so none of
+// the project's own programs.
+func serviceOwns(port int) bool {
+	for _, p := range usualPorts {
+		if p == port {
+			return true
+		}
+	}
+	return false
+}
+
 // image is a reference to an image: name and the version in its tag.
 type image struct{ name, version string }
 
@@ -89,7 +100,9 @@ func (f *file) composeService(s *syntax.Node) {
 				f.port(portName(s.Name), max(host, container), Declared, f.at(p.Line))
 			}
 		}
-		if fam, ok := languages[img.name]; ok && ref != nil {
+		if fam, version, ok := containerImage(ref.Text()); ok {
+			f.need(fam, constraint.Pin, version, Built, ref.Line, "")
+		} else if fam, ok := languages[img.name]; ok && ref != nil {
 			f.need(fam, constraint.Pin, img.version, Built, ref.Line, "")
 		} else if ref != nil && !known && s.Get("build") == nil && img.name != "" {
 			f.note(f.at(ref.Line), "the service %s runs the image %s, which is no package here", shown(s.Name), shown(img.name))

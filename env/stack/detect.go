@@ -53,7 +53,9 @@ func Detect(fsys fs.FS) (Report, error) {
 // detectors look into one folder each time. Of what two say about the same script
 // or port, the first counts.
 var detectors = []func(*folder){
-	detectVersionManagers, detectNode, detectGo, detectPython, detectCompose,
+	detectVersionManagers, detectNix,
+	detectNode, detectPrisma, detectPython, detectGo, detectRust, detectRuby, detectMaven, detectGradle, detectPHP, detectElixir, detectDotnet,
+	detectCompose, detectProcfile, detectVariables, detectDockerfile, detectMake, detectDevcontainer, detectGit,
 }
 
 // scan is one detection.
@@ -136,12 +138,12 @@ func (s *scan) list(dir string) (f folder, subs []string, err error) {
 	slices.Sort(f.names)
 	slices.Sort(subs)
 	if len(entries) == MaxNames {
-		s.note(Evidence{File: cmpDir(dir)}, "it has many names; only the first %d were looked at", MaxNames)
+		s.note(Evidence{File: shownDir(dir)}, "it has many names; only the first %d were looked at", MaxNames)
 	}
 	return f, subs, nil
 }
 
-func cmpDir(dir string) string {
+func shownDir(dir string) string {
 	if dir == "." {
 		return "./"
 	}

@@ -2,6 +2,7 @@ package stack
 
 import (
 	"bytes"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -92,12 +93,19 @@ func (f *file) tree(read func([]byte) (*syntax.Node, error)) *syntax.Node {
 // need adds a wish for a package. Text that is no version is noted, and the wish
 // stays without one.
 func (f *file) need(family string, d constraint.Dialect, version string, w Weight, no int, because string) {
+	if !packageWord.MatchString(family) {
+		f.note(f.at(no), "%q is no name of a package", shown(family))
+		return
+	}
 	c, err := constraint.Parse(d, version)
 	if err != nil {
 		f.note(f.at(no), "the version of %s is not understood: %s", family, shown(err.Error()))
 	}
 	f.needs(Need{Family: family, Constraint: c, Weight: w, Because: because, Evidence: f.at(no)})
 }
+
+// packageWord is what packages may be named.
+var packageWord = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.+-]{0,63}$`)
 
 func (s *scan) needs(n Need) {
 	if len(s.report.Needs) < maxItems {

@@ -49,7 +49,12 @@ func detectPython(f *folder) {
 			}
 		}
 	}
-	requirements := f.first("requirements.txt", "requirements-dev.txt", "dev-requirements.txt", "requirements/dev.txt")
+	var requirements []string
+	for _, name := range []string{"requirements.txt", "requirements-dev.txt", "dev-requirements.txt", "requirements-test.txt"} {
+		if f.has(name) {
+			requirements = append(requirements, name)
+		}
+	}
 	if req := f.open("requirements.txt"); req != nil {
 		for _, l := range req.lines() {
 			req.client(pythonClients, requirement(l.text), l.no)
@@ -80,7 +85,7 @@ func requirement(s string) string {
 // python is how programs of the project are started: in its virtual environment.
 const python = ".venv/bin/"
 
-func (f *folder) pythonSteps(project *syntax.Node, requirements string, p *file) {
+func (f *folder) pythonSteps(project *syntax.Node, requirements []string, p *file) {
 	tool := func(family, command string, at Evidence) {
 		f.needs(Need{Family: family, Weight: Declared, Because: "it installs the project's packages", Evidence: at})
 		f.step(command, at)
@@ -94,15 +99,51 @@ func (f *folder) pythonSteps(project *syntax.Node, requirements string, p *file)
 		tool("pipenv", "pipenv install --dev", f.whole("Pipfile"))
 	case f.has("pdm.lock"):
 		tool("pdm", "pdm sync", f.whole("pdm.lock"))
-	case requirements != "":
-		f.step("python3 -m venv .venv && "+python+"pip install -r "+requirements, f.whole(requirements))
+	case len(requirements) > 0:
+		f.step(venv+"-r "+strings.Join(requirements, " -r "), f.whole(requirements[0]))
 	case project.Get("tool", "poetry") != nil:
 		tool("poetry", "poetry install", p.at(project.Get("tool", "poetry").At()))
 	case f.has("pyproject.toml") && (project.Get("project") != nil || project.Get("build-system") != nil):
-		f.step("python3 -m venv .venv && "+python+"pip install -e .", f.whole("pyproject.toml"))
+		f.step(venv+f.editable(project), f.whole("pyproject.toml"))
 	case f.has("setup.py"):
-		f.step("python3 -m venv .venv && "+python+"pip install -e .", f.whole("setup.py"))
+		f.step(venv+f.editable(project), f.whole("setup.py"))
 	}
+}
+
+const venv = "python3 -m venv .venv && " + python + "pip install "
+
+// editable is what to install of a project that is a package itself: the package,
+// and what its developers and tests need.
+func (f *folder) editable(project *syntax.Node) string {
+	var extras []string
+	pytest := false
+	for _, n := range project.Get("project", "optional-dependencies").All() {
+		if word(n.Name, "dev", "test", "tests", "testing") {
+			extras = append(extras, n.Name)
+			for _, d := range n.Strings() {
+				pytest = pytest || requirement(d) == "pytest"
+			}
+		}
+	}
+	what := "-e ."
+	if len(extras) > 0 {
+		what = "-e '.[" + strings.Join(extras, ",") + "]'"
+	}
+	if !pytest && f.pytest(project) != "" {
+		what += " pytest"
+	}
+	return what
+}
+
+// pytest returns the file that says that the tests are for pytest, or "".
+func (f *folder) pytest(project *syntax.Node) string {
+	if name := f.first("pytest.ini", "conftest.py"); name != "" {
+		return name
+	}
+	if project.Get("tool", "pytest") != nil {
+		return "pyproject.toml"
+	}
+	return ""
 }
 
 func (f *folder) pythonScripts(project *syntax.Node) {
@@ -124,10 +165,7 @@ func (f *folder) pythonScripts(project *syntax.Node) {
 		f.script("test", run+"python manage.py test", at)
 		f.port("web", 8000, Implied, at)
 	}
-	switch at := f.first("pytest.ini", "conftest.py", "tox.ini"); {
-	case at == "pytest.ini" || at == "conftest.py":
+	if at := f.pytest(project); at != "" {
 		f.script("test", run+"pytest", f.whole(at))
-	case project.Get("tool", "pytest") != nil:
-		f.script("test", run+"pytest", Evidence{File: f.path("pyproject.toml"), Line: project.Get("tool", "pytest").At()})
 	}
 }

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"path"
 	"strconv"
 	"strings"
 
@@ -66,7 +67,11 @@ func detectVersionManagers(f *folder) {
 			}
 		}
 	}
-	for _, name := range []string{"mise.toml", ".mise.toml"} {
+	mise := []string{"mise.toml", ".mise.toml"}
+	if path.Base(f.dir) == "mise" {
+		mise = append(mise, "config.toml") // .config/mise/config.toml
+	}
+	for _, name := range mise {
 		file := f.open(name)
 		for _, tool := range file.tree(syntax.TOML).Get("tools").All() {
 			version := tool

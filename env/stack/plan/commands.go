@@ -44,7 +44,12 @@ func (p *planner) command(command string) (made, missing string) {
 	}
 	run := b.run
 	if strings.Contains(run, "%s") {
-		run = fmt.Sprintf(run, p.managerVersion(tool))
+		version := p.managerVersion(tool)
+		run = fmt.Sprintf(run, version)
+		// The package named yarn has nothing after 1.
+		if major := strings.TrimPrefix(version, "@"); tool == "yarn" && major != "" && (major[0] > '1' || len(major) > 1 && major[1] != '.') {
+			run = "npx --yes -p @yarnpkg/cli-dist" + version + " yarn"
+		}
 	}
 	return strings.TrimSpace(run + " " + rest), ""
 }
@@ -56,11 +61,7 @@ func (p *planner) managerVersion(tool string) string {
 			continue
 		}
 		if _, single := n.Constraint.Single(); single && !strings.ContainsAny(n.Constraint.String(), " '\"$`;&|<>()") {
-			version := strings.TrimPrefix(n.Constraint.String(), "v")
-			if tool == "yarn" && version[0] != '0' && version[0] != '1' {
-				continue // yarn 1 starts the one that the project carries
-			}
-			return "@" + version
+			return "@" + strings.TrimPrefix(n.Constraint.String(), "v")
 		}
 	}
 	if tool == "yarn" {

@@ -285,7 +285,10 @@ func says(n stack.Need) string {
 func reasons(basis []stack.Need, from stack.Need) string {
 	out := []string{says(from)}
 	for _, n := range basis {
-		if s := says(n); !slices.Contains(out, s) && len(out) < 3 {
+		if n.Because == from.Because {
+			n.Because = ""
+		}
+		if s := says(n); !strings.HasPrefix(out[0], s) && !slices.Contains(out, s) && len(out) < 3 {
 			out = append(out, s)
 		}
 	}
