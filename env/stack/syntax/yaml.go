@@ -24,7 +24,7 @@ func YAML(text []byte) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	y := &yamlBuilder{}
+	y := &yamlBuilder{lines: 1 + bytes.Count(text, []byte("\n"))}
 	at := &doc
 	if at.Kind == yaml.DocumentNode && len(at.Content) > 0 {
 		at = at.Content[0]
@@ -51,12 +51,17 @@ func checkYAML(text []byte) error {
 	return nil
 }
 
-type yamlBuilder struct{ builder }
+type yamlBuilder struct {
+	builder
+	// lines is how many there are: YAML has further line ends, and says of what is
+	// left out that it stands behind the last one.
+	lines int
+}
 
 func (y *yamlBuilder) build(v *yaml.Node, name string, line, depth, aliases int) (*Node, error) {
 	if v.Kind == yaml.AliasNode {
 		if v.Alias == nil || aliases > 0 {
-			return y.node(None, name, line, depth)
+			return y.node(None, name, min(line, y.lines), depth)
 		}
 		v, aliases = v.Alias, aliases+1
 	}
@@ -67,7 +72,7 @@ func (y *yamlBuilder) build(v *yaml.Node, name string, line, depth, aliases int)
 	case yaml.MappingNode:
 		kind = Table
 	}
-	n, err := y.node(kind, name, line, depth)
+	n, err := y.node(kind, name, min(line, y.lines), depth)
 	if err != nil {
 		return nil, err
 	}
