@@ -134,7 +134,8 @@ func (f *folder) script(name, command string, at Evidence) {
 	if !f.root() {
 		name = f.dir + ":" + name
 	}
-	if name = scriptName(name); name != "" && len(f.report.Scripts) < maxItems {
+	command = strings.TrimSpace(command)
+	if name = scriptName(name); name != "" && command != "" && len(f.report.Scripts) < maxItems {
 		f.report.Scripts = append(f.report.Scripts, Script{Name: name, Dir: f.dir, Command: command, Evidence: at})
 	}
 }
@@ -180,6 +181,16 @@ func shown(s string) string {
 	s = strings.TrimSpace(s)
 	if utf8.RuneCountInString(s) > most {
 		s = string([]rune(s)[:most]) + "…"
+	}
+	return s
+}
+
+// command is a foreign command as it stands, or "" where it is not one printable
+// line that a person would write.
+func command(s string) string {
+	s = strings.TrimSpace(s)
+	if len(s) > 1000 || !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return ""
 	}
 	return s
 }

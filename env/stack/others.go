@@ -124,8 +124,8 @@ func (f *file) devenv() {
 			}
 			f.service(s)
 		case len(parts) == 3 && parts[0] == "scripts" && parts[2] == "exec" && len(b.words) == 1 && b.words[0].quoted:
-			if text := strings.TrimSpace(b.words[0].text); text != "" && !strings.ContainsAny(text, "\n$") {
-				f.script(parts[1], text, f.at(b.line))
+			if text := strings.TrimSpace(b.words[0].text); !strings.ContainsAny(text, "\n$") {
+				f.script(parts[1], command(text), f.at(b.line))
 			}
 		}
 	}
@@ -157,7 +157,7 @@ func (f *file) devbox() {
 	}
 	for _, n := range root.Get("shell", "scripts").All() {
 		if cmds := n.Strings(); len(cmds) > 0 {
-			f.script(n.Name, strings.Join(cmds, " && "), f.at(n.Line))
+			f.script(n.Name, command(strings.Join(cmds, " && ")), f.at(n.Line))
 		}
 	}
 }
@@ -228,7 +228,7 @@ func detectDevcontainer(f *folder) {
 	}
 	// What it runs after its creation is the set-up of last resort: its commands
 	// are often for the image that it begins with.
-	if n := root.Get("postCreateCommand"); n.Text() != "" && len(f.report.Steps) == 0 {
-		f.report.Steps = append(f.report.Steps, Step{Command: shown(n.Text()), Evidence: file.at(n.Line)})
+	if n := root.Get("postCreateCommand"); command(n.Text()) != "" && len(f.report.Steps) == 0 {
+		f.report.Steps = append(f.report.Steps, Step{Command: command(n.Text()), Evidence: file.at(n.Line)})
 	}
 }

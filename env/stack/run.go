@@ -111,7 +111,7 @@ func detectProcfile(f *folder) {
 			if m[1] == "release" {
 				continue // what is done when it is deployed
 			}
-			f.script(m[1], shown(m[2]), file.at(l.no))
+			f.script(m[1], command(m[2]), file.at(l.no))
 			if m[1] == "web" {
 				f.port("web", portOf(m[2]), Declared, file.at(l.no))
 			}
