@@ -34,6 +34,7 @@ type commands struct {
 	Runner runnerCmd `cmd:"" hidden:"" help:"Run the machine of one session (started by the server)."`
 
 	Create createCmd `cmd:"" group:"environments" help:"Make a project and its first environment from a folder of code."`
+	Init   initCmd   `cmd:"" group:"environments" help:"Write a nixspace.toml for a folder, from what its files say."`
 	List   listCmd   `cmd:"" group:"environments" aliases:"ls" help:"List environments, projects or sessions."`
 	Show   showCmd   `cmd:"" group:"environments" help:"Show an environment, a version or a session."`
 	Branch branchCmd `cmd:"" group:"environments" help:"Make an environment from another one."`

@@ -47,7 +47,7 @@ type image struct{ name, version string }
 
 var tagVersion = regexp.MustCompile(`^(?:v|pg|RELEASE\.)?([0-9]+(?:\.[0-9]+){0,2})(?:$|[-._a-z])`)
 
-// parseImage takes an image's reference apart: docker.io/library/postgres:15-alpine@sha256:….
+// parseImage takes an image's reference apart: registry.example/library/postgres:15-alpine@sha256:….
 func parseImage(ref string) image {
 	ref = expand(ref)
 	ref, _, _ = strings.Cut(ref, "@")

@@ -177,7 +177,7 @@ var containerImages = map[string]string{
 var containerVersion = regexp.MustCompile(`^(?:[0-9.]+-)?([0-9]+(?:\.[0-9]+)*)(?:-|$)`)
 
 // containerImage takes a reference to one of those images apart:
-// mcr.microsoft.com/devcontainers/python:1-3.12-bookworm.
+// registry.example/devcontainers/python:1-3.12-bookworm.
 func containerImage(ref string) (fam, version string, ok bool) {
 	base, tag, _ := strings.Cut(ref[strings.LastIndexByte(ref, '/')+1:], ":")
 	fam, ok = containerImages[base]

@@ -7,6 +7,7 @@ package plan
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -85,6 +86,11 @@ type Defined struct {
 type Options struct {
 	// Name is the project's: a database gets it where none is named.
 	Name string
+	// Packages are versions by package that a person decided on, in the notation of
+	// manifests. What the repository says of these does not count.
+	Packages map[string]string
+	// Without are packages and services that a person does not want.
+	Without []string
 }
 
 // planner makes one plan.
@@ -94,18 +100,23 @@ type planner struct {
 	offers   []nixspace.Package
 	options  Options
 	packages map[string]Choice // by family
+	decided  []string          // families that a person decided on
 	services []service
 	lines    map[string][]string // comments about what is left out, by table
 }
 
-// Make makes a plan. Equal reports and offers give equal plans. It fails only
-// where the offers have nothing at all.
+// Make makes a plan. Equal reports and offers give equal plans. It fails where the
+// offers have nothing at all (code offers_missing), and as [manifest.Resolve] does
+// where they have not what a person decided on.
 func Make(report stack.Report, offers []nixspace.Package, o Options) (*Plan, error) {
 	offers = slices.DeleteFunc(slices.Clone(offers), func(p nixspace.Package) bool { return p.Attr == manifest.BaseAttr })
 	if len(offers) == 0 {
 		return nil, nixspace.Errorf(nixspace.KindUnavailable, "offers_missing", "the package source offers nothing")
 	}
 	p := &planner{report: report, offers: offers, options: o, packages: map[string]Choice{}, lines: map[string][]string{}}
+	if err := p.decide(); err != nil {
+		return nil, err
+	}
 	p.choosePackages()
 	p.chooseServices()
 	for _, n := range report.Notes {
@@ -121,6 +132,45 @@ func Make(report stack.Report, offers []nixspace.Package, o Options) (*Plan, err
 	return &p.Plan, nil
 }
 
+// decide takes what a person decided on.
+func (p *planner) decide() error {
+	m := &manifest.Manifest{Packages: map[string]manifest.Constraint{}}
+	for name, version := range p.options.Packages {
+		c, err := manifest.ParseConstraint(version)
+		if err != nil {
+			return nixspace.Errorf(nixspace.KindInvalid, "version_invalid", "%s: %w", name, err)
+		}
+		m.Packages[name] = c
+	}
+	// A plan says nothing of the base system, which Resolve wants to be there.
+	base := nixspace.Package{Attr: manifest.BaseAttr, Family: manifest.BaseAttr, Version: "1"}
+	r, err := manifest.Resolve(m, "", append(slices.Clone(p.offers), base))
+	if err != nil {
+		return placeless(err)
+	}
+	for _, c := range r.Packages {
+		p.decided = append(p.decided, c.Family)
+		p.packages[c.Family] = Choice{
+			Path: "packages." + c.Key, Value: c.Constraint.String(), Attr: c.Attr, Version: c.Version, Reason: "you decided so",
+		}
+	}
+	return nil
+}
+
+// placeless is an error about a manifest without the place in its text: there is
+// none yet.
+func placeless(err error) error {
+	var e *nixspace.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	ps, ok := e.Details["problems"].([]manifest.Problem)
+	if !ok || len(ps) == 0 {
+		return err
+	}
+	return &nixspace.Error{Kind: e.Kind, Code: e.Code, Message: ps[0].Message, Hint: ps[0].Hint}
+}
+
 // choosePackages chooses for every family that somebody wishes for.
 func (p *planner) choosePackages() {
 	byFamily := map[string][]stack.Need{}
@@ -133,14 +183,24 @@ func (p *planner) choosePackages() {
 	}
 	slices.Sort(order)
 	for _, family := range order {
-		p.choose(family, byFamily[family])
+		if !slices.Contains(p.decided, family) {
+			p.choose(family, byFamily[family])
+		}
 	}
 }
 
 // needs are the wishes for packages, and those of services that run from one.
 func (p *planner) needs() []stack.Need {
-	needs := slices.Clone(p.report.Needs)
+	var needs []stack.Need
+	for _, n := range p.report.Needs {
+		if !slices.Contains(p.options.Without, n.Family) {
+			needs = append(needs, n)
+		}
+	}
 	for _, s := range p.report.Services {
+		if slices.Contains(p.options.Without, s.Name) {
+			continue
+		}
 		if substitute := p.substitute(s.Name); slices.Contains(manifest.KnownServices(), substitute) {
 			n := stack.Need{Family: substitute, Constraint: s.Constraint, Weight: s.Weight, Because: s.Because, Evidence: s.Evidence}
 			if substitute != s.Name {

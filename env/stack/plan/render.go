@@ -24,7 +24,7 @@ func (p *planner) render() {
 		for _, f := range families {
 			c := p.packages[f]
 			w.comment(c.Reason)
-			w.line("%s = %s", key(f), text(c.Value))
+			w.line("%s = %s", key(strings.TrimPrefix(c.Path, "packages.")), text(c.Value))
 			p.Choices = append(p.Choices, c)
 		}
 		w.comments(p.lines["packages"])

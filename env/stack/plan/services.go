@@ -31,6 +31,9 @@ type service struct {
 // chooseServices collects what is said about each service.
 func (p *planner) chooseServices() {
 	for _, s := range p.report.Services {
+		if slices.Contains(p.options.Without, s.Name) {
+			continue
+		}
 		name := p.substitute(s.Name)
 		if _, ok := p.packages[name]; !ok || !slices.Contains(manifest.KnownServices(), name) {
 			p.lackingService(s)
