@@ -119,6 +119,10 @@ func (f *file) composeService(s *syntax.Node) {
 			v.Port = host
 		}
 	}
+	// Services that share a network with the project say their port themselves.
+	if port := portOf(strings.Join(s.Get("command").Strings(), " ")); port != 0 && usualPorts[name] != 0 {
+		v.Port = port
+	}
 	for _, key := range []string{"POSTGRES_DB", "POSTGRESQL_DATABASE", "MYSQL_DATABASE", "MARIADB_DATABASE", "MONGO_INITDB_DATABASE"} {
 		if db := databaseName(expand(environment(s.Get("environment"), key))); db != "" {
 			v.Databases = append(v.Databases, db)
