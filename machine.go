@@ -27,6 +27,9 @@ type MachineSpec struct {
 	Environment string            `json:"environment"`
 	Env         map[string]string `json:"env,omitempty"` // variables of every process in the guest
 	Services    []Service         `json:"services,omitempty"`
+	// Egress is what it may reach outside of itself. Where that is anything, the
+	// guest has a proxy on [EgressPort].
+	Egress Egress `json:"egress,omitzero"`
 	// Workspace is the host path of the archive (zstd-compressed tar) that is
 	// unpacked at /workspace when the disk is new; empty for none.
 	Workspace string `json:"workspace,omitempty"`
@@ -69,6 +72,9 @@ type MachineStatus struct {
 	Fallback string `json:"fallback,omitempty"`
 	// View is what goes on inside, while it runs.
 	View MachineView `json:"view,omitzero"`
+	// Egress is what it has reached since it came up; nil where it may reach
+	// nothing. It lags behind by some seconds.
+	Egress *EgressStatus `json:"egress,omitempty"`
 }
 
 // LayerImage is a store layer as an image on this host.

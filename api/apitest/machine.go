@@ -40,6 +40,18 @@ func (m *Machine) Dial(context.Context, int) (net.Conn, error) {
 // Stop does nothing.
 func (m *Machine) Stop(context.Context) error { return nil }
 
+// ControlService finds the service postgresql, which does as it is told.
+func (m *Machine) ControlService(_ context.Context, name string, action nixspace.ServiceAction) (nixspace.ServiceStatus, error) {
+	s := nixspace.ServiceStatus{Name: name, State: nixspace.ServiceReady, Ports: []int{5432}}
+	if name != "postgresql" {
+		return s, nixspace.Errorf(nixspace.KindNotFound, "service_not_found", "there is no service %q in the machine", name).WithHint("there is postgresql")
+	}
+	if action == nixspace.ServiceStop {
+		s.State = nixspace.ServiceStopped
+	}
+	return s, nil
+}
+
 // Logs has two lines for the machine and for the service postgresql.
 func (m *Machine) Logs(ctx context.Context, service string, follow bool) (io.ReadCloser, error) {
 	if service != "" && service != "postgresql" {

@@ -171,8 +171,28 @@ func machine(s *nixspace.Session) *nixspace.MachineStatus {
 	return &nixspace.MachineStatus{
 		SessionID: s.ID, Generation: s.Generation, Status: s.Status, Driver: s.Driver, Isolation: s.Isolation, VMID: "fake-" + string(s.ID),
 		Layers:   []nixspace.LayerImage{{Name: "base", Digest: digest("base"), Size: 1 << 20}, {Name: "postgresql_15", Digest: digest("pg15"), Size: 2 << 20}},
-		Services: []nixspace.ServiceStatus{{Name: "postgresql", State: "ready"}},
+		Services: []nixspace.ServiceStatus{{Name: "postgresql", State: "ready", Ports: []int{5432}}},
 	}
+}
+
+// ControlService finds the service postgresql.
+func (a *App) ControlService(ctx context.Context, ref, name string, action nixspace.ServiceAction) (*nixspace.ServiceStatus, error) {
+	unlock, err := a.enter(ctx, "ControlService")
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if _, err := a.session(ref); err != nil {
+		return nil, err
+	}
+	if name != "postgresql" {
+		return nil, nixspace.Errorf(nixspace.KindNotFound, "service_not_found", "there is no service %q in the machine", name).WithHint("there is postgresql")
+	}
+	s := &nixspace.ServiceStatus{Name: name, State: nixspace.ServiceReady, Ports: []int{5432}}
+	if action == nixspace.ServiceStop {
+		s.State = nixspace.ServiceStopped
+	}
+	return s, nil
 }
 
 // StopSession stops a session.

@@ -27,6 +27,7 @@ type App interface {
 	Events
 	Differences
 	Terminals
+	Services
 }
 
 // Terminals are the use cases of terminals, other than to be at one.
@@ -97,6 +98,11 @@ type Sessions interface {
 	WatchSession(ctx context.Context, ref string) (<-chan nixspace.SessionUpdate, error)
 	StopSession(ctx context.Context, ref string) (*nixspace.Session, error)
 	RemoveSession(ctx context.Context, ref string) error
+}
+
+// Services are the use cases of single services of a session.
+type Services interface {
+	ControlService(ctx context.Context, ref, name string, action nixspace.ServiceAction) (*nixspace.ServiceStatus, error)
 }
 
 // Hibernation are the use cases of sessions that rest in their files.

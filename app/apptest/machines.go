@@ -274,6 +274,22 @@ func (m *machine) Logs(context.Context, string, bool) (io.ReadCloser, error) {
 	return io.NopCloser(strings.NewReader("")), nil
 }
 
+// ControlService implements nixspace.ServiceController. There is a service web,
+// and one broken that never gets ready.
+func (m *machine) ControlService(_ context.Context, name string, action nixspace.ServiceAction) (nixspace.ServiceStatus, error) {
+	s := nixspace.ServiceStatus{Name: name, State: nixspace.ServiceReady}
+	switch {
+	case name != "web" && name != "broken":
+		return s, nixspace.Errorf(nixspace.KindNotFound, "service_not_found", "there is no service %q", name)
+	case action == nixspace.ServiceStop:
+		s.State = nixspace.ServiceStopped
+	case name == "broken":
+		s.State = nixspace.ServiceFailed
+		return s, nixspace.Errorf(nixspace.KindUnavailable, "service_failed", "service broken: it exited with status 1")
+	}
+	return s, nil
+}
+
 // Stop implements nixspace.Machine.
 func (m *machine) Stop(context.Context) error {
 	m.host.mu.Lock()

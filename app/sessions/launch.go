@@ -176,7 +176,7 @@ func (a *UseCases) machineSpec(ctx context.Context, tx records.Tx, s *nixspace.S
 	spec := &nixspace.MachineSpec{
 		SessionID: s.ID, Generation: s.Generation, Hostname: hostname(env.Name, s.Number),
 		CPUs: needs.cpus, MemoryMiB: needs.memoryMiB, DiskMiB: needs.diskMiB,
-		Base: base, Environment: v.OutPath, Env: needs.env, Services: needs.services,
+		Base: base, Environment: v.OutPath, Env: needs.env, Services: needs.services, Egress: needs.egress,
 		Resume: s.Resuming, Throwaway: s.Throwaway,
 	}
 	if spec.Layers, err = layers(infos, c, v.OutPath); err != nil {

@@ -14,6 +14,7 @@ type needs struct {
 	memoryMiB, diskMiB int64
 	env                map[string]string
 	services           []nixspace.Service
+	egress             nixspace.Egress
 }
 
 func machineNeeds(v *nixspace.Version, c manifest.Canonical) (needs, error) {
@@ -21,7 +22,7 @@ func machineNeeds(v *nixspace.Version, c manifest.Canonical) (needs, error) {
 	if err != nil {
 		return needs{}, fmt.Errorf("read version %s: %w", v.ID, err)
 	}
-	n := needs{cpus: c.Resources.CPUs, memoryMiB: c.Resources.Memory, diskMiB: c.Resources.Disk}
+	n := needs{cpus: c.Resources.CPUs, memoryMiB: c.Resources.Memory, diskMiB: c.Resources.Disk, egress: m.Network.Policy()}
 	n.services, n.env = service.Plan(m)
 	return n, nil
 }

@@ -56,6 +56,7 @@ func (a *UseCases) apply(ctx context.Context, m nixspace.MachineStatus) {
 	previous := a.reports.get(m.SessionID)
 	a.reports.put(m)
 	defer a.progress.Poke(m.SessionID)
+	a.applyServices(ctx, previous, m)
 	if !m.LastActivity.IsZero() && a.reports.touch(m.SessionID, m.LastActivity, touchEvery) {
 		if err := a.records.Store.Read().Sessions().Touch(ctx, m.SessionID, m.LastActivity); err != nil {
 			a.log.Warn("cannot store a session's activity", "session", m.SessionID, "error", err)

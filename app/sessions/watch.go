@@ -104,6 +104,7 @@ type machineTable struct {
 	mu      sync.Mutex
 	status  map[nixspace.ID]nixspace.MachineStatus
 	touched map[nixspace.ID]time.Time
+	egress  nixspace.EgressCount // of all machines, since this process began
 }
 
 func newMachineTable() *machineTable {
@@ -119,7 +120,22 @@ func (t *machineTable) put(s nixspace.MachineStatus) {
 	if s.Generation < last.Generation || s.Generation == last.Generation && hasEnded(last.Status) && !hasEnded(s.Status) {
 		return
 	}
+	if s.Egress != nil {
+		t.egress.Add(s.Egress.EgressCount)
+		if last.Egress != nil && last.Generation == s.Generation {
+			n := last.Egress.EgressCount
+			t.egress.Add(nixspace.EgressCount{Connections: -n.Connections, Refused: -n.Refused, Failed: -n.Failed, Sent: -n.Sent, Received: -n.Received})
+		}
+	}
 	t.status[s.SessionID] = s
+}
+
+// EgressTotals counts what went out of all sessions since the server began to
+// watch them.
+func (a *UseCases) EgressTotals() nixspace.EgressCount {
+	a.reports.mu.Lock()
+	defer a.reports.mu.Unlock()
+	return a.reports.egress
 }
 
 // hasEnded reports whether nothing follows a state by itself.

@@ -69,7 +69,8 @@ type commands struct {
 	Exec        execCmd        `cmd:"" group:"sessions" help:"Run a command in a session."`
 	Shell       shellCmd       `cmd:"" group:"sessions" help:"Open a shell in a session."`
 	Logs        logsCmd        `cmd:"" group:"sessions" help:"Print the log of a session or of one of its services."`
-	Services    servicesCmd    `cmd:"" group:"sessions" help:"List the services of a session and how they stand."`
+	Services    servicesCmd    `cmd:"" group:"sessions" help:"List the services of a session and how they stand; start, stop or restart some of them."`
+	Network     networkCmd     `cmd:"" group:"sessions" help:"Show what a session has reached outside of itself, and tried to."`
 	Stop        stopCmd        `cmd:"" group:"sessions" help:"Stop sessions."`
 	Hibernate   hibernateCmd   `cmd:"" group:"sessions" help:"Put sessions to rest, with their memory."`
 	Resume      resumeCmd      `cmd:"" group:"sessions" help:"Continue hibernated sessions."`

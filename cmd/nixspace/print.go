@@ -36,6 +36,12 @@ func table(w io.Writer, header []string, rows [][]string) error {
 // short is the beginning of a hash.
 func short(hash string) string { return hash[:min(len(hash), 12)] }
 
+// firstLine is the beginning of what may have many lines.
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}
+
 // ago is how long ago t was, for people.
 func ago(t time.Time) string {
 	d := time.Since(t)

@@ -279,6 +279,10 @@ func (m hostMachine) Exec(ctx context.Context, c nixspace.Command) (nixspace.Pro
 	return m.host.Exec(ctx, c)
 }
 
+func (m hostMachine) ControlService(ctx context.Context, name string, action nixspace.ServiceAction) (nixspace.ServiceStatus, error) {
+	return m.host.ControlService(ctx, name, action)
+}
+
 func (m hostMachine) Logs(ctx context.Context, service string, follow bool) (io.ReadCloser, error) {
 	return m.host.Logs(ctx, service, follow)
 }

@@ -26,10 +26,16 @@ type upCmd struct {
 	Mirror      string   `name:"debian-mirror" env:"NIXSPACE_DEBIAN_MIRROR" placeholder:"URL" help:"A Debian mirror to fetch packages from, for machines whose apt names none."`
 	LogFormat   string   `name:"log-format" env:"NIXSPACE_LOG_FORMAT" enum:"text,json" default:"text" placeholder:"text|json" help:"How the log on standard error is written (${default}). With json, steps are log lines too."`
 	LogLevel    string   `name:"log-level" env:"NIXSPACE_LOG_LEVEL" enum:",debug,info,warn,error" default:"" placeholder:"LEVEL" help:"The least grave lines to log: debug, info, warn or error (warn on a terminal, which shows the steps themselves, else info)."`
+	networks
 	codeLimit
 	MaxImport int64 `env:"NIXSPACE_MAX_IMPORT" default:"16384" placeholder:"MIB" help:"How many MiB a file to import may have (${default}). What is in it may have eight times as many, unpacked."`
 	restPolicy
 	Quickstart bool `name:"quickstart" env:"NIXSPACE_QUICKSTART" default:"true" negatable:"" help:"On an empty state directory, make an example project with three environments and run them side by side."`
+}
+
+// networks are the flags that say what may be reached from here.
+type networks struct {
+	PrivateNetworks bool `name:"allow-private-networks" env:"NIXSPACE_ALLOW_PRIVATE_NETWORKS" help:"Let sessions reach private networks too, as far as the environment's own policy does (10.0.0.0/8, 192.168.0.0/16 and so on). This machine itself is reached only where an environment names it. Link-local addresses and the metadata services of clouds stay refused."`
 }
 
 // restPolicy are the flags that say when sessions are put to rest.
@@ -88,7 +94,7 @@ func (c *upCmd) Run(ctx context.Context, g *globals, std streams) error {
 	show := &progressShower{d: d, log: log}
 	err = server.Run(ctx, server.Config{
 		State: state, Listen: c.Listen, Hosts: c.Hosts, DatabaseURL: c.DatabaseURL, PGBin: c.PGBin,
-		Version: version, Log: log, Parts: server.Real(server.Settings{Accel: c.Accel, Mirror: c.Mirror}),
+		Version: version, Log: log, Parts: server.Real(server.Settings{Accel: c.Accel, Mirror: c.Mirror, PrivateNetworks: c.PrivateNetworks}),
 		Code: c.limits(), MaxImport: max(c.MaxImport, 1) << 20, Rest: server.Rest{OnExit: server.OnExit(c.OnExit), HibernateAfter: c.HibernateAfter}, Report: show.step, Progress: d.Report, Force: force,
 		Ready: func(ctx context.Context, r server.Running) error {
 			if d == nil {

@@ -25,6 +25,14 @@ type Canonical struct {
 	Scripts   map[string]string           `json:"scripts"`
 	Ports     map[string]int              `json:"ports"`
 	Resources CanonicalResources          `json:"resources"`
+	// Network is missing where the environment may reach nothing.
+	Network *CanonicalNetwork `json:"network,omitempty"`
+}
+
+// CanonicalNetwork is the network of a [Canonical]. One of its fields is set.
+type CanonicalNetwork struct {
+	Full  bool     `json:"full,omitempty"`
+	Allow []string `json:"allow,omitempty"`
 }
 
 // CanonicalPackage is one package of a [Canonical].
@@ -71,6 +79,9 @@ func (r *Resolved) Canonical() Canonical {
 		Packages: map[string]CanonicalPackage{}, Services: map[string]CanonicalService{},
 		Env: orEmpty(m.Env), Scripts: orEmpty(m.Scripts), Ports: orEmpty(m.Ports),
 		Resources: CanonicalResources{CPUs: res.CPUs, Memory: res.Memory.MiB(), Disk: res.Disk.MiB()},
+	}
+	if e := m.Network.Policy(); e.Any() {
+		c.Network = &CanonicalNetwork{Full: e.Full, Allow: e.Allow}
 	}
 	for _, p := range r.Packages {
 		c.Packages[p.Attr] = CanonicalPackage{Family: p.Family, Version: p.Version, Path: p.OutPath}

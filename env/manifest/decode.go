@@ -22,7 +22,7 @@ const (
 	maxEntries  = 500
 )
 
-var topLevel = []string{"schema", "source", "packages", "services", "env", "scripts", "ports", "resources"}
+var topLevel = []string{"schema", "source", "packages", "services", "env", "scripts", "ports", "resources", "network"}
 
 func (d *decoder) err() error {
 	if len(d.problems) == 0 {
@@ -73,6 +73,8 @@ func (d *decoder) manifest(v map[string]any) *Manifest {
 			m.Ports = d.ports(path, value)
 		case "resources":
 			m.Resources = d.resources(path, value)
+		case "network":
+			m.Network = d.network(path, value)
 		default:
 			d.unknown(path, "", topLevel)
 		}

@@ -27,6 +27,7 @@ const (
 	kindList                        // a list of names: TOML, or with commas
 	kindNumbers                     // a list of whole numbers: likewise
 	kindSetting                     // a TOML value, else text
+	kindEgress                      // "none", "full" or a list of hosts
 )
 
 func editError(format string, args ...any) *nixspace.Error {
@@ -116,6 +117,11 @@ func kindOf(path []string) (valueKind, error) {
 		return kindConstraint, nil
 	case "ports":
 		return kindNumber, nil
+	case "network":
+		if k == "egress" {
+			return kindEgress, nil
+		}
+		return 0, unknownTarget(path, k, []string{"egress"})
 	case "resources":
 		switch k {
 		case "cpus":
@@ -163,6 +169,15 @@ func literal(kind valueKind, key, value string) (string, error) {
 	found := unstable.Invalid
 	if n, _ := scrap("v = " + trimmed); n != nil {
 		found = n.Value().Kind
+	}
+	if kind == kindEgress {
+		switch {
+		case found == unstable.String || found == unstable.Array:
+			return trimmed, nil
+		case trimmed == EgressNone || trimmed == EgressFull:
+			return tomlString(trimmed), nil
+		}
+		kind = kindList
 	}
 	switch kind {
 	case kindText:

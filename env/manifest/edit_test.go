@@ -151,7 +151,7 @@ type value struct {
 // drawTarget draws a key that exists in every manifest's schema.
 func drawTarget(t *rapid.T) (key string, path []string, kind valueKind) {
 	name := func(from ...string) string { return rapid.SampledFrom(from).Draw(t, "name") }
-	switch rapid.IntRange(0, 11).Draw(t, "table") {
+	switch rapid.IntRange(0, 12).Draw(t, "table") {
 	case 0, 1, 2:
 		n := name("git", "nodejs", "postgresql_15", "go'", "a-b")
 		return dotted([]string{n}), []string{"packages", n}, kindConstraint
@@ -173,6 +173,8 @@ func drawTarget(t *rapid.T) (key string, path []string, kind valueKind) {
 		return "services.web.env.X", []string{"services", "web", "env", "X"}, kindText
 	case 9:
 		return "services.web.ports", []string{"services", "web", "ports"}, kindNumbers
+	case 11:
+		return "network.egress", []string{"network", "egress"}, kindEgress
 	case 10:
 		return "services.web.restart-limit", []string{"services", "web", "restart-limit"}, kindNumber
 	default:
@@ -192,6 +194,11 @@ func drawValue(t *rapid.T, kind valueKind) value {
 	case kindNumber:
 		n := rapid.Int64Range(1, 64).Draw(t, "number")
 		return value{fmt.Sprint(n), n}
+	case kindEgress:
+		return rapid.SampledFrom([]value{
+			{"full", "full"}, {"none", "none"}, {`"none"`, "none"}, {"a.example", []string{"a.example"}},
+			{"b.example:80, *.a.example", []string{"*.a.example", "b.example:80"}},
+		}).Draw(t, "egress")
 	case kindNumbers:
 		return value{"81, 82", []int{81, 82}}
 	case kindList:

@@ -38,6 +38,12 @@ func leaves(m *Manifest) []leaf {
 	for _, k := range sorted(m.Ports) {
 		add(int64(m.Ports[k]), "ports", k)
 	}
+	switch n := m.Network; {
+	case n.Egress != "":
+		add(n.Egress, "network", "egress")
+	case len(n.Allow) > 0:
+		add(n.Allow, "network", "egress")
+	}
 	if r := m.Resources; r != (Resources{}) {
 		if r.CPUs != 0 {
 			add(int64(r.CPUs), "resources", "cpus")

@@ -34,6 +34,7 @@ type Manifest struct {
 	Scripts   map[string]string // shell commands by name
 	Ports     map[string]int    // ports that the project's own programs listen on, by name
 	Resources Resources
+	Network   Network
 
 	doc *document // where each key stands; nil when it was not parsed from text
 }
@@ -77,6 +78,19 @@ const (
 	MaxReadyTimeout Duration = Duration(10 * time.Minute)
 	MaxRestartDelay Duration = Duration(5 * time.Minute)
 	MaxRestartLimit          = 1000
+)
+
+// Network is what a session may reach outside of itself: nothing, unless it says
+// so. Its value in a manifest is "none", "full" or a list of hosts.
+type Network struct {
+	Egress string   // "none", "full", or empty where there is a list or nothing
+	Allow  []string // the hosts, as nixspace.ParseEgressHost writes them, sorted
+}
+
+// The values of [Network.Egress].
+const (
+	EgressNone = "none"
+	EgressFull = "full"
 )
 
 // Resources are what a session may use. Zero means the default, see

@@ -109,6 +109,24 @@ command = "node worker.js"
 	}
 }
 
+func TestParseNetwork(t *testing.T) {
+	for text, want := range map[string]nixspace.Egress{
+		"":                        {},
+		"network.egress = 'none'": {},
+		"network.egress = []":     {},
+		"network.egress = 'full'": {Full: true},
+		"network.egress = ['B.example:81', '*.a.example']": {Allow: []string{"*.a.example", "b.example:81"}},
+	} {
+		m := parse(t, text)
+		if diff := cmp.Diff(want, m.Network.Policy()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", text, diff)
+		}
+		if diff := cmp.Diff(m, parse(t, m.Format()), equal); diff != "" {
+			t.Errorf("%s, written and parsed again (-want +got):\n%s", text, diff)
+		}
+	}
+}
+
 func TestDuration(t *testing.T) {
 	for text, want := range map[string]string{"90s": "1m30s", "120s": "2m", "3600s": "1h", "1500ms": "1.5s", "0.5s": "500ms", "1h30m": "1h30m"} {
 		d, err := ParseDuration(text)
@@ -216,6 +234,10 @@ func TestErrors(t *testing.T) {
 		"[services.postgresql.settings]\nx = [1]\n",
 		"[services.postgresql.settings]\n\"Bad Name\" = 1\n",
 		"[services.postgresql.settings]\na.b = 1\n\"a.b\" = 2\n",
+		"[network]\negress = true\n",
+		"[network]\negress = \"some\"\nproxy = 1\n",
+		"[network]\negress = [\"a.example\", \"A.example.\", 1, \"http://b.example\", \"c.example:0\"]\n",
+		"network = \"full\"\n",
 		"when = 2020-01-01\n[env]\nA = 2020-01-01\n",
 		"[env]\nA = \"" + strings.Repeat("long ", 50) + "\" x\n",
 		"[env]\n\tÄÖ = \"x\"\n",

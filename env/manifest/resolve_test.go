@@ -138,6 +138,11 @@ func TestCanonical(t *testing.T) {
 	if got := resolve(t, web+"restart = \"always\"\ndepends-on = []\nports = []\n").Hash(); got != plain.Hash() {
 		t.Errorf("hash %s with defaults, want %s", got, plain.Hash())
 	}
+	for text, same := range map[string]bool{"none": true, "full": false} {
+		if got := resolve(t, web+"[network]\negress = \""+text+"\"\n").Hash() == plain.Hash(); got != same {
+			t.Errorf("the hash with egress %q is that without: %v", text, got)
+		}
+	}
 	seen := map[string]string{plain.Hash(): "nothing"}
 	for _, line := range []string{
 		`restart = "never"`, `restart-limit = 3`, `restart-delay = "1s"`, `ready-http = "/"`, `ready-port = 81`, `ready-timeout = "1s"`,

@@ -48,6 +48,9 @@ func Plan(m *manifest.Manifest) ([]nixspace.Service, map[string]string) {
 			}
 		}
 	}
+	if m.Network.Policy().Any() {
+		maps.Copy(env, proxyEnv())
+	}
 	maps.Copy(env, m.Env)
 	return append(known, ordered(own)...), env
 }

@@ -107,6 +107,20 @@ command = "worker"
 	}
 }
 
+func TestProxyVariables(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                               "",
+		"network.egress = 'none'":        "",
+		"network.egress = 'full'":        "http://127.0.0.1:61080",
+		"network.egress = ['a.example']": "http://127.0.0.1:61080",
+		"network.egress = 'full'\nenv.HTTPS_PROXY = 'http://other'": "http://other",
+	} {
+		if _, env := plan(t, text); env["HTTPS_PROXY"] != want {
+			t.Errorf("%s: HTTPS_PROXY is %q, want %q", text, env["HTTPS_PROXY"], want)
+		}
+	}
+}
+
 func TestPostgreSQLConfiguration(t *testing.T) {
 	services, env := plan(t, `
 [services.postgresql]

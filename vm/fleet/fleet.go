@@ -41,6 +41,9 @@ type Config struct {
 	// the free space when 0. PlainDisks forbids to make one.
 	DiskPool   int64
 	PlainDisks bool
+	// PrivateNetworks lets machines reach private networks, where the policy of
+	// their environment does.
+	PrivateNetworks bool
 }
 
 // Local runs machines on this host, each by a process of its own that outlives

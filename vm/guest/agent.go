@@ -61,6 +61,7 @@ type Agent struct {
 	procs    *procs
 	services *supervisor
 	ptys     *ptys
+	exit     wayOut
 
 	mu       sync.Mutex
 	epoch    uint64
@@ -93,6 +94,7 @@ func (a *Agent) Close() {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	a.services.stop(ctx)
+	a.exit.close()
 	a.procs.close()
 	a.ptys.close()
 	a.journal.close()
@@ -160,6 +162,8 @@ func (a *Agent) handle(ctx context.Context, conn net.Conn) {
 		serve(a, conn, h, func(conn net.Conn, r wire.ControlRequest) error { return a.controlService(ctx, conn, r) })
 	case wire.ServiceWatch:
 		a.failed(conn, h, a.watchServices(ctx, conn))
+	case wire.ServiceEgress:
+		a.failed(conn, h, a.acceptEgress(ctx, conn))
 	case wire.ServiceShutdown:
 		serve(a, conn, h, a.shutdown)
 	case wire.ServicePing:
@@ -248,6 +252,9 @@ func (a *Agent) prepare(r wire.PrepareRequest) error {
 	before := a.prepared
 	a.prepared = r
 	a.mu.Unlock()
+	if err := a.exit.listen(a, r.Proxy); err != nil {
+		return err
+	}
 	if err := a.system.prepare(r); err != nil {
 		a.mu.Lock()
 		a.prepared = before

@@ -40,16 +40,18 @@ func (a *Agent) dial(conn net.Conn, r wire.DialRequest) error {
 	if err := wire.Reply(conn, nil); err != nil {
 		return nil
 	}
-	relay(conn, tcp)
+	relay(conn, wire.NewFrameReader(conn), tcp, tcp)
 	return nil
 }
 
-func relay(conn net.Conn, tcp *net.TCPConn) {
+// relay joins a stream and a connection of a program in the guest, whose bytes
+// come from said.
+func relay(conn net.Conn, frames *wire.FrameReader, tcp *net.TCPConn, said io.Reader) {
 	var both sync.WaitGroup
 	defer both.Wait()
 	both.Go(func() {
 		w := wire.NewFrameWriter(conn)
-		_, err := io.CopyBuffer(onlyWriter{w.Stream(wire.FrameOut)}, onlyReader{tcp}, make([]byte, 32<<10))
+		_, err := io.CopyBuffer(onlyWriter{w.Stream(wire.FrameOut)}, onlyReader{said}, make([]byte, 32<<10))
 		if err != nil {
 			_ = w.WriteJSON(wire.FrameError, wire.EncodeError(
 				nixspace.Errorf(nixspace.KindUnavailable, "connection_broken", "the connection in the machine broke: %w", err)))
@@ -61,7 +63,6 @@ func relay(conn net.Conn, tcp *net.TCPConn) {
 	// The stream's end is the connection's end, in whatever state it is.
 	defer cut(conn)
 	defer func() { _ = tcp.Close() }()
-	frames := wire.NewFrameReader(conn)
 	refused := false
 	for {
 		t, p, err := frames.Next()

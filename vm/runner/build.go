@@ -76,7 +76,8 @@ func (r *runner) keys(ctx context.Context, driver vm.Driver, p *prepared) error 
 		Env                                  map[string]string
 		Services                             []nixspace.Service
 		Disk                                 int64
-	}{filepath.Base(p.boot.Kernel), filepath.Base(p.boot.Initramfs), m.Base, m.Environment, m.Env, early(m.Services), m.DiskMiB})
+		Proxy                                int `json:",omitempty"`
+	}{filepath.Base(p.boot.Kernel), filepath.Base(p.boot.Initramfs), m.Base, m.Environment, m.Env, early(m.Services), m.DiskMiB, proxyPort(m.Egress)})
 	if err != nil {
 		return err
 	}

@@ -57,7 +57,7 @@ func (b *builder) configure(ctx context.Context, machine vm.Instance, client *wi
 		stage{"mount the guest's file systems", func(ctx context.Context) error { return client.Mount(ctx, mount) }},
 		b.identity(client, first, false),
 		stage{"prepare the guest", func(ctx context.Context) error {
-			return client.Prepare(ctx, wire.PrepareRequest{Base: m.Base, Environment: m.Environment, Env: m.Env})
+			return client.Prepare(ctx, wire.PrepareRequest{Base: m.Base, Environment: m.Environment, Env: m.Env, Proxy: proxyPort(m.Egress)})
 		}},
 	)
 	if err != nil {
@@ -93,6 +93,7 @@ func (b *builder) personalise(ctx context.Context, client *wire.Client, w way) e
 	// no waiting.
 	b.servicesChanged(w.services)
 	if w.how != fromTemplate {
+		b.serveEgress(ctx, client)
 		return nil
 	}
 	b.store.Used(b.prepared.template)
@@ -101,6 +102,7 @@ func (b *builder) personalise(ctx context.Context, client *wire.Client, w way) e
 
 // fill gives a new session its code, and starts the services that are missing.
 func (b *builder) fill(ctx context.Context, client *wire.Client) error {
+	b.serveEgress(ctx, client)
 	if b.spec.Machine.Workspace != "" {
 		b.phase("workspace")
 		put := func(ctx context.Context) error { return b.putWorkspace(ctx, client) }

@@ -42,6 +42,8 @@ type Host struct {
 	QEMU    string   `json:"qemu,omitempty"`   // the program; empty to look in PATH
 	Accel   string   `json:"accel,omitempty"`  // "auto", "kvm" or "tcg"
 	Runner  []string `json:"runner"`           // the command that starts a runner, without the folder
+	// PrivateNetworks lets machines reach private networks, where their policy does.
+	PrivateNetworks bool `json:"private_networks,omitempty"`
 }
 
 // State is what is known about a runner and what belongs to it, for whoever

@@ -46,6 +46,9 @@ func (r *runner) live(ctx context.Context, undo *cleanup) error {
 	}
 	r.update(func(s *nixspace.MachineStatus) { s.Driver, s.Isolation = driver.Name(), caps.Isolation })
 
+	if err := r.checkEgress(); err != nil {
+		return err
+	}
 	r.phase("image")
 	p, err := within(ctx, imageTime, "prepare the machine", r.prepare)
 	if err != nil {

@@ -23,6 +23,7 @@ import (
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/internal/cgroup"
 	"github.com/nixspace/nixspace/vm"
+	"github.com/nixspace/nixspace/vm/egress"
 	"github.com/nixspace/nixspace/vm/qemu"
 	"github.com/nixspace/nixspace/vm/wire"
 )
@@ -57,6 +58,7 @@ type runner struct {
 
 	hub     *hub
 	console *console
+	egress  *egress.Gateway // nil where the machine may reach nothing
 
 	stop     context.CancelCauseFunc // ends the session's life
 	finished chan struct{}           // closed when the final state is written
@@ -181,6 +183,11 @@ func sayReady() {
 
 // finish records how the session ended.
 func (r *runner) finish(cause, undoErr error) {
+	if r.egress != nil {
+		e := r.egress.Status()
+		r.egressChanged(e)
+		r.log.Info("connections out of the machine", "made", e.Connections, "refused", e.Refused, "failed", e.Failed, "sent", e.Sent, "received", e.Received)
+	}
 	r.update(func(s *nixspace.MachineStatus) {
 		s.Phase = ""
 		for i := range s.Services {
@@ -253,7 +260,12 @@ func (r *runner) status() nixspace.MachineStatus {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.touch()
-	return cloneStatus(r.state.Machine)
+	s := cloneStatus(r.state.Machine)
+	if r.egress != nil {
+		now := r.egress.Status()
+		s.Egress = &now
+	}
+	return s
 }
 
 func (r *runner) phase(name string) {

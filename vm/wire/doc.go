@@ -52,6 +52,7 @@ const (
 	ServiceStart    = "services.start"
 	ServiceWatch    = "services.watch"
 	ServiceControl  = "services.control"
+	ServiceEgress   = "egress.accept"
 	ServiceLogs     = "logs"
 	ServiceTime     = "time"
 	ServiceTerminal = "terminal.attach"

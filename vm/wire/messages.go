@@ -42,6 +42,9 @@ type PrepareRequest struct {
 	Base        string            `json:"base"`        // store path of the base system
 	Environment string            `json:"environment"` // store path of the environment
 	Env         map[string]string `json:"env,omitempty"`
+	// Proxy is the port on 127.0.0.1 where the guest offers the way out that the
+	// host serves by [ServiceEgress]; 0 for none.
+	Proxy int `json:"proxy,omitempty"`
 }
 
 // Compression says how an archive is compressed.
@@ -110,6 +113,15 @@ type StartRequest struct {
 type ControlRequest struct {
 	Name   string                 `json:"name"`
 	Action nixspace.ServiceAction `json:"action"`
+}
+
+// EgressRequest is the answer to [ServiceEgress], once a program in the guest wants
+// a connection out. The host then says by a frame whether it is made
+// ([FrameResult], or [FrameError] with the reason), and the two directions follow
+// as for [ServiceDial].
+type EgressRequest struct {
+	Host string `json:"host"` // a name or address, as the program gave it: up to 255 bytes
+	Port int    `json:"port"`
 }
 
 // LogsRequest is the request of [ServiceLogs].

@@ -157,6 +157,37 @@ type ComplexityRoot struct {
 		Value func(childComplexity int) int
 	}
 
+	Egress struct {
+		Connections func(childComplexity int) int
+		Failed      func(childComplexity int) int
+		Hosts       func(childComplexity int) int
+		More        func(childComplexity int) int
+		Open        func(childComplexity int) int
+		Policy      func(childComplexity int) int
+		Received    func(childComplexity int) int
+		Refused     func(childComplexity int) int
+		Sent        func(childComplexity int) int
+	}
+
+	EgressCount struct {
+		Connections func(childComplexity int) int
+		Failed      func(childComplexity int) int
+		Received    func(childComplexity int) int
+		Refused     func(childComplexity int) int
+		Sent        func(childComplexity int) int
+	}
+
+	EgressHost struct {
+		Connections func(childComplexity int) int
+		Failed      func(childComplexity int) int
+		Host        func(childComplexity int) int
+		Last        func(childComplexity int) int
+		LastError   func(childComplexity int) int
+		Received    func(childComplexity int) int
+		Refused     func(childComplexity int) int
+		Sent        func(childComplexity int) int
+	}
+
 	Environment struct {
 		CreatedAt    func(childComplexity int) int
 		DeletedAt    func(childComplexity int) int
@@ -246,6 +277,7 @@ type ComplexityRoot struct {
 
 	Machine struct {
 		Driver       func(childComplexity int) int
+		Egress       func(childComplexity int) int
 		Fallback     func(childComplexity int) int
 		Isolation    func(childComplexity int) int
 		LastActivity func(childComplexity int) int
@@ -309,6 +341,7 @@ type ComplexityRoot struct {
 		Change              func(childComplexity int, input environments.Change) int
 		CherryPick          func(childComplexity int, input environments.Pick) int
 		CloseTerminal       func(childComplexity int, session string, name string) int
+		ControlService      func(childComplexity int, session string, name string, action nixspace.ServiceAction) int
 		CreateProject       func(childComplexity int, input environments.CreateProject) int
 		CreateTag           func(childComplexity int, input environments.CreateTag) int
 		DeleteEnvironment   func(childComplexity int, ref string) int
@@ -477,9 +510,12 @@ type ComplexityRoot struct {
 	}
 
 	Service struct {
+		ExitCode func(childComplexity int) int
 		Message  func(childComplexity int) int
 		Name     func(childComplexity int) int
+		Ports    func(childComplexity int) int
 		Restarts func(childComplexity int) int
+		Since    func(childComplexity int) int
 		State    func(childComplexity int) int
 	}
 
@@ -1035,6 +1071,141 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Edit.Value(childComplexity), true
 
+	case "Egress.connections":
+		if e.ComplexityRoot.Egress.Connections == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Egress.Connections(childComplexity), true
+	case "Egress.failed":
+		if e.ComplexityRoot.Egress.Failed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Egress.Failed(childComplexity), true
+	case "Egress.hosts":
+		if e.ComplexityRoot.Egress.Hosts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Egress.Hosts(childComplexity), true
+	case "Egress.more":
+		if e.ComplexityRoot.Egress.More == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Egress.More(childComplexity), true
+	case "Egress.open":
+		if e.ComplexityRoot.Egress.Open == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Egress.Open(childComplexity), true
+	case "Egress.policy":
+		if e.ComplexityRoot.Egress.Policy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Egress.Policy(childComplexity), true
+	case "Egress.received":
+		if e.ComplexityRoot.Egress.Received == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Egress.Received(childComplexity), true
+	case "Egress.refused":
+		if e.ComplexityRoot.Egress.Refused == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Egress.Refused(childComplexity), true
+	case "Egress.sent":
+		if e.ComplexityRoot.Egress.Sent == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Egress.Sent(childComplexity), true
+
+	case "EgressCount.connections":
+		if e.ComplexityRoot.EgressCount.Connections == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EgressCount.Connections(childComplexity), true
+	case "EgressCount.failed":
+		if e.ComplexityRoot.EgressCount.Failed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EgressCount.Failed(childComplexity), true
+	case "EgressCount.received":
+		if e.ComplexityRoot.EgressCount.Received == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EgressCount.Received(childComplexity), true
+	case "EgressCount.refused":
+		if e.ComplexityRoot.EgressCount.Refused == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EgressCount.Refused(childComplexity), true
+	case "EgressCount.sent":
+		if e.ComplexityRoot.EgressCount.Sent == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EgressCount.Sent(childComplexity), true
+
+	case "EgressHost.connections":
+		if e.ComplexityRoot.EgressHost.Connections == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EgressHost.Connections(childComplexity), true
+	case "EgressHost.failed":
+		if e.ComplexityRoot.EgressHost.Failed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EgressHost.Failed(childComplexity), true
+	case "EgressHost.host":
+		if e.ComplexityRoot.EgressHost.Host == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EgressHost.Host(childComplexity), true
+	case "EgressHost.last":
+		if e.ComplexityRoot.EgressHost.Last == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EgressHost.Last(childComplexity), true
+	case "EgressHost.lastError":
+		if e.ComplexityRoot.EgressHost.LastError == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EgressHost.LastError(childComplexity), true
+	case "EgressHost.received":
+		if e.ComplexityRoot.EgressHost.Received == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EgressHost.Received(childComplexity), true
+	case "EgressHost.refused":
+		if e.ComplexityRoot.EgressHost.Refused == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EgressHost.Refused(childComplexity), true
+	case "EgressHost.sent":
+		if e.ComplexityRoot.EgressHost.Sent == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EgressHost.Sent(childComplexity), true
+
 	case "Environment.createdAt":
 		if e.ComplexityRoot.Environment.CreatedAt == nil {
 			break
@@ -1403,6 +1574,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Machine.Driver(childComplexity), true
+	case "Machine.egress":
+		if e.ComplexityRoot.Machine.Egress == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Machine.Egress(childComplexity), true
 	case "Machine.fallback":
 		if e.ComplexityRoot.Machine.Fallback == nil {
 			break
@@ -1731,6 +1908,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CloseTerminal(childComplexity, args["session"].(string), args["name"].(string)), true
+	case "Mutation.controlService":
+		if e.ComplexityRoot.Mutation.ControlService == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_controlService_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ControlService(childComplexity, args["session"].(string), args["name"].(string), args["action"].(nixspace.ServiceAction)), true
 	case "Mutation.createProject":
 		if e.ComplexityRoot.Mutation.CreateProject == nil {
 			break
@@ -2678,6 +2866,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Server.Version(childComplexity), true
 
+	case "Service.exitCode":
+		if e.ComplexityRoot.Service.ExitCode == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Service.ExitCode(childComplexity), true
 	case "Service.message":
 		if e.ComplexityRoot.Service.Message == nil {
 			break
@@ -2690,12 +2884,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Service.Name(childComplexity), true
+	case "Service.ports":
+		if e.ComplexityRoot.Service.Ports == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Service.Ports(childComplexity), true
 	case "Service.restarts":
 		if e.ComplexityRoot.Service.Restarts == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Service.Restarts(childComplexity), true
+	case "Service.since":
+		if e.ComplexityRoot.Service.Since == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Service.Since(childComplexity), true
 	case "Service.state":
 		if e.ComplexityRoot.Service.State == nil {
 			break
@@ -4078,7 +4284,7 @@ type Layer {
 
 type Service {
   name: String!
-  "starting, ready, failed or stopped"
+  "starting, ready, done, failed or stopped"
   state: String!
   restarts: Int!
   message: String!
@@ -4201,6 +4407,76 @@ type Viewer {
 "The server that answers."
 type Server {
   version: String!
+}
+`, BuiltIn: false},
+	{Name: "../schema/services.graphqls", Input: `extend type Mutation {
+  "Starts, stops or restarts one service of a session; returns once it is ready, done or stopped. A hibernated session is resumed first."
+  controlService(session: String!, name: String!, action: ServiceAction!): Service!
+}
+
+enum ServiceAction {
+  "No effect on one that runs."
+  START
+  "It stays stopped until it is started, or its session is."
+  STOP
+  RESTART
+}
+
+extend type Service {
+  "That of its program when it last ended by itself, 128 plus the number for a signal; null where it never did."
+  exitCode: Int
+  "That it is to listen on."
+  ports: [Int!]!
+  "When it came into its state."
+  since: Time
+}
+
+extend type Machine {
+  "What it has reached outside of itself since it came up; null where it may reach nothing."
+  egress: Egress
+}
+
+"Connections out of a machine."
+type Egress {
+  "full or allow-list"
+  policy: String!
+  "Just now."
+  open: Int!
+  connections: Int64!
+  "By the policy."
+  refused: Int64!
+  "That could not be made."
+  failed: Int64!
+  "Bytes out of the machine."
+  sent: Int64!
+  "Bytes into it."
+  received: Int64!
+  "The busiest first, 100 at most."
+  hosts: [EgressHost!]!
+  "What went to further hosts."
+  more: EgressCount!
+}
+
+type EgressCount {
+  connections: Int64!
+  refused: Int64!
+  failed: Int64!
+  sent: Int64!
+  received: Int64!
+}
+
+type EgressHost {
+  "host:port"
+  host: String!
+  connections: Int64!
+  refused: Int64!
+  failed: Int64!
+  sent: Int64!
+  received: Int64!
+  "Why it was last refused, or failed; empty where it never was."
+  lastError: String!
+  "When it was last tried."
+  last: Time!
 }
 `, BuiltIn: false},
 	{Name: "../schema/snapshots.graphqls", Input: `extend type Mutation {
@@ -4614,6 +4890,68 @@ func (ec *executionContext) childFields_Edit(ctx context.Context, field graphql.
 	return nil, fmt.Errorf("no field named %q was found under type Edit", field.Name)
 }
 
+func (ec *executionContext) childFields_Egress(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "policy":
+		return ec.fieldContext_Egress_policy(ctx, field)
+	case "open":
+		return ec.fieldContext_Egress_open(ctx, field)
+	case "connections":
+		return ec.fieldContext_Egress_connections(ctx, field)
+	case "refused":
+		return ec.fieldContext_Egress_refused(ctx, field)
+	case "failed":
+		return ec.fieldContext_Egress_failed(ctx, field)
+	case "sent":
+		return ec.fieldContext_Egress_sent(ctx, field)
+	case "received":
+		return ec.fieldContext_Egress_received(ctx, field)
+	case "hosts":
+		return ec.fieldContext_Egress_hosts(ctx, field)
+	case "more":
+		return ec.fieldContext_Egress_more(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Egress", field.Name)
+}
+
+func (ec *executionContext) childFields_EgressCount(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "connections":
+		return ec.fieldContext_EgressCount_connections(ctx, field)
+	case "refused":
+		return ec.fieldContext_EgressCount_refused(ctx, field)
+	case "failed":
+		return ec.fieldContext_EgressCount_failed(ctx, field)
+	case "sent":
+		return ec.fieldContext_EgressCount_sent(ctx, field)
+	case "received":
+		return ec.fieldContext_EgressCount_received(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type EgressCount", field.Name)
+}
+
+func (ec *executionContext) childFields_EgressHost(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "host":
+		return ec.fieldContext_EgressHost_host(ctx, field)
+	case "connections":
+		return ec.fieldContext_EgressHost_connections(ctx, field)
+	case "refused":
+		return ec.fieldContext_EgressHost_refused(ctx, field)
+	case "failed":
+		return ec.fieldContext_EgressHost_failed(ctx, field)
+	case "sent":
+		return ec.fieldContext_EgressHost_sent(ctx, field)
+	case "received":
+		return ec.fieldContext_EgressHost_received(ctx, field)
+	case "lastError":
+		return ec.fieldContext_EgressHost_lastError(ctx, field)
+	case "last":
+		return ec.fieldContext_EgressHost_last(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type EgressHost", field.Name)
+}
+
 func (ec *executionContext) childFields_Environment(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -4814,6 +5152,8 @@ func (ec *executionContext) childFields_Machine(ctx context.Context, field graph
 		return ec.fieldContext_Machine_startedAt(ctx, field)
 	case "lastActivity":
 		return ec.fieldContext_Machine_lastActivity(ctx, field)
+	case "egress":
+		return ec.fieldContext_Machine_egress(ctx, field)
 	case "start":
 		return ec.fieldContext_Machine_start(ctx, field)
 	case "fallback":
@@ -5152,6 +5492,12 @@ func (ec *executionContext) childFields_Service(ctx context.Context, field graph
 		return ec.fieldContext_Service_restarts(ctx, field)
 	case "message":
 		return ec.fieldContext_Service_message(ctx, field)
+	case "exitCode":
+		return ec.fieldContext_Service_exitCode(ctx, field)
+	case "ports":
+		return ec.fieldContext_Service_ports(ctx, field)
+	case "since":
+		return ec.fieldContext_Service_since(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Service", field.Name)
 }

@@ -14,7 +14,8 @@ const (
 	environmentFields = `id ref name projectSlug parent{ref} hash protected createdAt updatedAt deletedAt`
 	buildFields       = `id status error errorCode createdAt startedAt finishedAt`
 	sessionFields     = `id ref number environmentRef status reason reasonCode driver isolation ephemeral throwaway resuming startedAt lastActivity endedAt`
-	machineFields     = `status phase isolation start fallback layers{name digest size} services{name state restarts message}`
+	machineFields     = `status phase isolation start fallback layers{name digest size} services{` + serviceFields + `} egress{policy open connections refused failed sent received more{connections refused failed sent received} hosts{host connections refused failed sent received lastError last}}`
+	serviceFields     = `name state restarts message exitCode ports since`
 	progressFields    = `job phase done total unit log final`
 )
 

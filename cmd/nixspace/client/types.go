@@ -163,6 +163,7 @@ type Machine struct {
 	Fallback  string    `json:"fallback"` // why it booted although a snapshot was wanted
 	Layers    []Layer   `json:"layers"`
 	Services  []Service `json:"services"`
+	Egress    *Egress   `json:"egress"` // nil where it may reach nothing
 }
 
 // Layer is a part of a machine's store.
@@ -174,10 +175,13 @@ type Layer struct {
 
 // Service is how one service stands.
 type Service struct {
-	Name     string `json:"name"`
-	State    string `json:"state"`
-	Restarts int    `json:"restarts"`
-	Message  string `json:"message"`
+	Name     string     `json:"name"`
+	State    string     `json:"state"`
+	Restarts int        `json:"restarts"`
+	Message  string     `json:"message"`
+	ExitCode *int       `json:"exitCode"` // nil where it never ended by itself
+	Ports    []int      `json:"ports"`
+	Since    *time.Time `json:"since"`
 }
 
 // SessionUpdate is a session and its machine as they stand now.

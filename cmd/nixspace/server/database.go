@@ -78,6 +78,14 @@ func (s *server) metrics() *telemetry.Metrics {
 	} {
 		m.AddCounts(c.name, c.help, s.count(c.sql))
 	}
+	m.AddCounts("nixspace_egress_connections", "Connections out of sessions since the server's start, by what became of them.", func(context.Context) ([]telemetry.Count, error) {
+		n := s.running.App.EgressTotals()
+		return []telemetry.Count{{State: "made", N: n.Connections}, {State: "refused", N: n.Refused}, {State: "failed", N: n.Failed}}, nil
+	})
+	m.AddCounts("nixspace_egress_bytes", "Bytes that sessions exchanged with the outside since the server's start.", func(context.Context) ([]telemetry.Count, error) {
+		n := s.running.App.EgressTotals()
+		return []telemetry.Count{{State: "sent", N: n.Sent}, {State: "received", N: n.Received}}, nil
+	})
 	return m
 }
 

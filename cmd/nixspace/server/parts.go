@@ -24,6 +24,8 @@ import (
 type Settings struct {
 	Accel  string // "auto", "kvm" or "tcg"
 	Mirror string // address of a Debian mirror, where apt names none
+	// PrivateNetworks lets sessions reach private networks.
+	PrivateNetworks bool
 }
 
 // Real returns the parts of which a server for people is made.
@@ -140,6 +142,7 @@ func (set Settings) packages(ctx context.Context, s Site) (_ builds.Packages, _ 
 func (set Settings) machines(_ context.Context, s Site) (nixspace.Machines, Stop, error) {
 	f, err := fleet.NewLocal(fleet.Config{
 		StateDir: s.Dir.Path(), RunDir: filepath.Join(s.Dir.Runtime(), "vm"), Log: s.Log, Accel: set.Accel,
+		PrivateNetworks: set.PrivateNetworks,
 	})
 	if err != nil {
 		return nil, nil, err

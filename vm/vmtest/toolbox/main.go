@@ -4,9 +4,12 @@
 package main
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -82,6 +85,21 @@ func main() {
 		host, err := os.Hostname()
 		fail(err)
 		fmt.Println(os.Getuid(), os.Getgid(), host)
+	case "fetch": // URL: by the proxy HTTP_PROXY, even from the loopback interface
+		proxy, err := url.Parse(os.Getenv("HTTP_PROXY"))
+		fail(err)
+		client := http.Client{Transport: &http.Transport{Proxy: http.ProxyURL(proxy)}}
+		res, err := client.Get(args[0])
+		fail(err)
+		defer res.Body.Close()
+		sum := sha256.New()
+		var text strings.Builder
+		n, err := io.Copy(io.MultiWriter(sum, &text), res.Body)
+		fail(err)
+		if res.StatusCode != http.StatusOK {
+			fail(fmt.Errorf("%s\n%s", res.Status, text.String()))
+		}
+		fmt.Printf("%d %x\n", n, sum.Sum(nil))
 	case "serve": // PORT: sends back what it gets
 		l, err := net.Listen("tcp", "127.0.0.1:"+args[0])
 		fail(err)
