@@ -278,3 +278,6 @@ func (e *Engine) explain(err error) error {
 	}
 	return out.WithHint("see whether it runs and whether it is Nix 2.8 or newer")
 }
+
+// Program returns the path of the program nix.
+func (e *Engine) Program() string { return e.bin }

@@ -32,8 +32,9 @@ const maxDerivation = 16 << 20
 // Input is a package that goes into an environment.
 type Input struct {
 	Attr    string // its attribute name; environments are ordered by it
-	DrvPath string // its derivation, which must be in the store
-	OutPath string // that derivation's output "out"
+	DrvPath string // its derivation, which must be in the store; empty for a path that is in the store by itself
+	Output  string // which of the derivation's outputs; "out" when empty
+	OutPath string // that output
 }
 
 // Derivation is where a derivation is, and where its output will be.
@@ -49,7 +50,17 @@ type Derivation struct {
 // It fails with code "package_not_instantiated" when a package's derivation is not
 // in the store.
 func (e *Engine) Instantiate(ctx context.Context, name string, inputs []Input) (Derivation, error) {
-	drv, err := e.drvs.environment(name, inputs)
+	return e.InstantiateWith(ctx, name, inputs, nil)
+}
+
+// maxUses bounds the text of a link, in bytes.
+const maxUses = 4000
+
+// InstantiateWith is [Engine.Instantiate] for an environment that also refers to
+// other paths, without having their files: they become part of its closure. It fails
+// with code "environment_too_large" where there are too many of them.
+func (e *Engine) InstantiateWith(ctx context.Context, name string, inputs, uses []Input) (Derivation, error) {
+	drv, err := e.drvs.environment(name, inputs, uses)
 	if err != nil {
 		return Derivation{}, fmt.Errorf("write the derivation of %s: %w", name, err)
 	}
@@ -116,15 +127,16 @@ type input struct {
 	// modulo is what stands for it in the hash of a derivation that depends on it
 	// (Nix: hashDerivationModulo in derivations.cc).
 	modulo string
-	out    string // its output "out"; empty where it has none
+	outs   map[string]string // its outputs: name → path
 }
 
 func newDerivations() *derivations {
 	return &derivations{seen: map[string]input{}, read: readDerivation}
 }
 
-// environment returns the derivation of buildenv.nix.
-func (d *derivations) environment(name string, inputs []Input) (*derivation.Derivation, error) {
+// environment returns the derivation of buildenv.nix. What it uses besides its inputs
+// is named by a link in it, because Nix sees what a path refers to by looking into it.
+func (d *derivations) environment(name string, inputs, uses []Input) (*derivation.Derivation, error) {
 	if err := daemon.CheckName(name + ".drv"); err != nil {
 		return nil, err
 	}
@@ -147,18 +159,56 @@ func (d *derivations) environment(name string, inputs []Input) (*derivation.Deri
 	}
 	parts := make([]string, len(inputs))
 	for i, in := range inputs {
-		known, err := d.input(in.DrvPath)
-		if err != nil {
+		if err := d.depend(drv, in); err != nil {
 			return nil, err
 		}
-		if known.out != in.OutPath {
-			return nil, fmt.Errorf("the output of %s is %q, not %q", in.DrvPath, known.out, in.OutPath)
-		}
-		drv.InputDerivations[in.DrvPath] = []string{"out"}
 		parts[i] = fmt.Sprintf("true %d 1 %s", i+1, in.OutPath)
 	}
 	drv.Env["derivations"] = strings.Join(parts, " ")
+	if len(uses) > 0 {
+		var paths []string
+		for _, in := range uses {
+			if err := d.depend(drv, in); err != nil {
+				return nil, err
+			}
+			paths = append(paths, in.OutPath)
+		}
+		slices.Sort(paths)
+		text := strings.Join(slices.Compact(paths), ":")
+		if len(text) > maxUses {
+			return nil, nixspace.Errorf(nixspace.KindLimit, "environment_too_large", "the environment refers to too many paths beside its packages")
+		}
+		drv.Env["manifest"] = text
+	}
+	slices.Sort(drv.InputSources)
+	drv.InputSources = slices.Compact(drv.InputSources)
 	return drv, d.finish(drv)
+}
+
+// depend makes a derivation depend on an input.
+func (d *derivations) depend(drv *derivation.Derivation, in Input) error {
+	if in.DrvPath == "" {
+		if err := daemon.CheckStorePath(in.OutPath); err != nil {
+			return err
+		}
+		drv.InputSources = append(drv.InputSources, in.OutPath)
+		return nil
+	}
+	output := in.Output
+	if output == "" {
+		output = "out"
+	}
+	known, err := d.input(in.DrvPath)
+	if err != nil {
+		return err
+	}
+	if known.outs[output] != in.OutPath {
+		return fmt.Errorf("the output %s of %s is %q, not %q", output, in.DrvPath, known.outs[output], in.OutPath)
+	}
+	outputs := append(drv.InputDerivations[in.DrvPath], output)
+	slices.Sort(outputs)
+	drv.InputDerivations[in.DrvPath] = slices.Compact(outputs)
+	return nil
 }
 
 // finish computes a derivation's output path and writes it into it.
@@ -220,8 +270,9 @@ func (d *derivations) load(path string, depth int) (input, error) {
 	if in.modulo, err = drv.CalculateDrvReplacement(modulo); err != nil {
 		return input{}, fmt.Errorf("hash %s: %w", path, err)
 	}
-	if out := drv.Outputs["out"]; out != nil {
-		in.out = out.Path
+	in.outs = make(map[string]string, len(drv.Outputs))
+	for name, out := range drv.Outputs {
+		in.outs[name] = out.Path
 	}
 	d.seen[path] = in
 	return in, nil

@@ -32,8 +32,13 @@ const (
 // catalog_truncated, disk_full, fetch_failed, client_missing, debian_not_known,
 // source_not_offered and package_unknown.
 func (c *Catalog) Fetch(ctx context.Context, attrs []string, progress nixspace.ProgressFunc) error {
+	return c.fetch(ctx, progress, func(ctx context.Context, x *index) ([]string, error) { return c.needed(ctx, x, attrs) })
+}
+
+// fetch puts sources into the store: those that needed returns.
+func (c *Catalog) fetch(ctx context.Context, progress nixspace.ProgressFunc, needed func(context.Context, *index) ([]string, error)) error {
 	for range 2 {
-		again, err := c.fetchOnce(ctx, attrs, progress)
+		again, err := c.fetchOnce(ctx, progress, needed)
 		if err != nil || !again {
 			return err
 		}
@@ -43,12 +48,12 @@ func (c *Catalog) Fetch(ctx context.Context, attrs []string, progress nixspace.P
 }
 
 // fetchOnce does one round. It asks for another one where pins were replaced.
-func (c *Catalog) fetchOnce(ctx context.Context, attrs []string, progress nixspace.ProgressFunc) (again bool, err error) {
+func (c *Catalog) fetchOnce(ctx context.Context, progress nixspace.ProgressFunc, needed func(context.Context, *index) ([]string, error)) (again bool, err error) {
 	lock, x, err := c.current(ctx)
 	if err != nil {
 		return false, err
 	}
-	keys, err := c.needed(ctx, x, attrs)
+	keys, err := needed(ctx, x)
 	if err != nil || len(keys) == 0 {
 		return false, err
 	}
@@ -58,7 +63,7 @@ func (c *Catalog) fetchOnce(ctx context.Context, attrs []string, progress nixspa
 	}
 	defer unlock()
 	// Another process may have fetched meanwhile.
-	if keys, err = c.needed(ctx, x, attrs); err != nil || len(keys) == 0 {
+	if keys, err = needed(ctx, x); err != nil || len(keys) == 0 {
 		return false, err
 	}
 	f := &fetch{Catalog: c, lock: lock, report: progress}

@@ -8,7 +8,6 @@ import (
 	"github.com/nix-community/go-nix/pkg/derivation"
 
 	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/nix"
 )
 
 // CodeRepinned says that Debian dropped packages which an environment's derivation
@@ -20,17 +19,9 @@ const CodeRepinned = "catalog_repinned"
 // where it will be. It builds nothing, and starts no process once the catalog was
 // evaluated.
 func (c *Catalog) Instantiate(ctx context.Context, name string, attrs []string) (drvPath, outPath string, err error) {
-	_, x, err := c.current(ctx)
+	inputs, err := c.Inputs(ctx, attrs)
 	if err != nil {
 		return "", "", err
-	}
-	inputs := make([]nix.Input, 0, len(attrs))
-	for _, a := range attrs {
-		e, err := x.entry(a)
-		if err != nil {
-			return "", "", err
-		}
-		inputs = append(inputs, nix.Input{Attr: a, DrvPath: e.Drv, OutPath: e.Out})
 	}
 	d, err := c.cfg.Engine.Instantiate(ctx, name, inputs)
 	if err != nil {
