@@ -5,6 +5,9 @@ package graph
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/api/graph/model"
@@ -88,7 +91,41 @@ func resolvedPackages(v *nixspace.Version) ([]model.ResolvedPackage, error) {
 	for i, p := range r.Packages {
 		packages[i] = model.ResolvedPackage{Name: p.Key, Constraint: p.Constraint.String(), Attr: p.Attr, Version: p.Version, StorePath: p.OutPath}
 	}
+	for name, p := range r.Flake.Named() {
+		packages = append(packages, model.ResolvedPackage{Name: name, Constraint: "flake", Attr: "flake." + name, Version: p.Version, StorePath: p.Path})
+	}
+	slices.SortFunc(packages, func(a, b model.ResolvedPackage) int { return strings.Compare(a.Attr, b.Attr) })
 	return packages, nil
+}
+
+// userFlake returns the flake that a version is made of; nil where it is none of a
+// user.
+func userFlake(v *nixspace.Version) (*model.UserFlake, error) {
+	m, err := manifest.Parse(manifest.FileName, []byte(v.Manifest))
+	if err != nil {
+		return nil, fmt.Errorf("read the manifest of version %s: %w", v.VersionHash, stored{err})
+	}
+	c, err := manifest.ReadCanonical(v.Canonical)
+	if err != nil {
+		return nil, fmt.Errorf("read version %s: %w", v.VersionHash, err)
+	}
+	if m.Flake == nil || c.Flake == nil {
+		return nil, nil
+	}
+	out := &model.UserFlake{Attr: c.Flake.Attr, Skipped: append([]string{}, c.Flake.Skipped...)}
+	for _, k := range slices.Sorted(maps.Keys(m.Flake.Files)) {
+		out.Files = append(out.Files, model.FlakeFile{Path: k, Text: m.Flake.Files[k]})
+	}
+	for _, k := range slices.Sorted(maps.Keys(m.Flake.Inputs)) {
+		out.Overrides = append(out.Overrides, model.FlakeOverride{Input: k, By: m.Flake.Inputs[k]})
+	}
+	for _, p := range c.Flake.Packages {
+		out.Packages = append(out.Packages, model.FlakeProgram{Name: p.Name, Version: p.Version, StorePath: p.Path})
+	}
+	for _, k := range slices.Sorted(maps.Keys(c.Flake.Env)) {
+		out.Env = append(out.Env, model.FlakeVariable{Name: k, Value: c.Flake.Env[k]})
+	}
+	return out, nil
 }
 
 // stored hides the kind of an error: that a version which was stored cannot be

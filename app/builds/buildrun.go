@@ -116,6 +116,15 @@ func (a *UseCases) realise(ctx context.Context, tx records.Tx, b *nixspace.Build
 		}
 		a.progress.Publish(b.ID, p)
 	})
+	if c.Flake != nil {
+		if err := a.realiseFlake(ctx, v, attrs, report); err != nil {
+			return nil, err
+		}
+		if err := a.EnsureBase(ctx, c.Base, report); err != nil {
+			return nil, err
+		}
+		return a.proof(ctx, v)
+	}
 	// By the name that it was made with: an imported version keeps the name of the
 	// project that it comes from.
 	drvPath, _, err := a.packages.Instantiate(ctx, nixspace.StorePathName(v.OutPath), attrs)

@@ -22,7 +22,10 @@ func (a *UseCases) Present(ctx context.Context, v *nixspace.Version) (bool, erro
 	if err != nil {
 		return false, err
 	}
-	return AllPresent(offers, c.Attrs()), nil
+	if !AllPresent(offers, c.Attrs()) {
+		return false, nil
+	}
+	return a.flakePresent(ctx, c)
 }
 
 // AllPresent reports whether the store has every package of attrs, the base system

@@ -47,6 +47,9 @@ func (a *UseCases) define(ctx context.Context, slug, text string) (*Definition, 
 		text: text, Resolved: resolved, canonical: resolved.Canonical().JSON(), hash: resolved.Hash(),
 		present: builds.AllPresent(offers, resolved.Attrs()),
 	}
+	if m.Flake != nil {
+		return d, a.defineFlake(ctx, slug, d)
+	}
 	source, err := a.packages.Source(ctx)
 	if err != nil {
 		return nil, err

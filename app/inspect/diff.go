@@ -2,6 +2,10 @@ package inspect
 
 import (
 	"context"
+	"maps"
+	"slices"
+
+	"github.com/rogpeppe/go-internal/diff"
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/app/records"
@@ -30,11 +34,42 @@ type Difference struct {
 	// that makes From's manifest mean what To's does.
 	Changes []nixspace.Change
 	Edits   []manifest.Edit
+	// Texts are the files of users' flakes that differ.
+	Texts []TextDiff
 	// Closure is nil where it was not asked for, and where a version is not built.
 	Closure *closure.Diff
 	// Unbuilt are the references, FromRef or ToRef, of versions that must be built
 	// before their closures can be compared.
 	Unbuilt []string
+}
+
+// TextDiff is how a file of a flake differs.
+type TextDiff struct {
+	Path string
+	Diff string // in unified form
+}
+
+// texts compares files line by line.
+func texts(from, to *manifest.Manifest) []TextDiff {
+	var a, b map[string]string
+	if from != nil && from.Flake != nil {
+		a = from.Flake.Files
+	}
+	if to.Flake != nil {
+		b = to.Flake.Files
+	}
+	var out []TextDiff
+	for _, name := range slices.Sorted(maps.Keys(b)) {
+		if old, ok := a[name]; !ok || old != b[name] {
+			out = append(out, TextDiff{name, string(diff.Diff("a/"+name, []byte(old), "b/"+name, []byte(b[name])))})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(a)) {
+		if _, ok := b[name]; !ok {
+			out = append(out, TextDiff{name, string(diff.Diff("a/"+name, []byte(a[name]), "b/"+name, nil))})
+		}
+	}
+	return out
 }
 
 // Diff returns the difference between two versions.
@@ -107,6 +142,7 @@ func (c *Difference) manifests() error {
 	}
 	if c.From == nil {
 		c.Changes, c.Edits = manifest.Diff(nil, to), manifest.Edits(&manifest.Manifest{}, to.Manifest)
+		c.Texts = texts(nil, to.Manifest)
 		return nil
 	}
 	from, err := records.Restore(c.From)
@@ -114,6 +150,7 @@ func (c *Difference) manifests() error {
 		return err
 	}
 	c.Changes, c.Edits = manifest.Diff(from, to), manifest.Edits(from.Manifest, to.Manifest)
+	c.Texts = texts(from.Manifest, to.Manifest)
 	return nil
 }
 
@@ -162,6 +199,9 @@ func (a *UseCases) side(ctx context.Context, tx records.Tx, v *nixspace.Version)
 		return side, false, err
 	}
 	side.Env = r.OutPath
+	for name, p := range c.Flake.Named() {
+		side.Roots = append(side.Roots, closure.Root{Name: "flake." + name, Attr: "flake." + name, Path: p.Path})
+	}
 	for attr, p := range c.Packages {
 		side.Roots = append(side.Roots, closure.Root{Name: p.Family, Attr: attr, Path: p.Path})
 	}

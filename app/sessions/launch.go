@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/app/records"
@@ -206,6 +208,12 @@ func layers(infos []nixspace.PathInfo, c manifest.Canonical, environment string)
 	for _, attr := range c.Attrs() {
 		packages = append(packages, closure.Package{Attr: attr, OutPath: c.Packages[attr].Path})
 	}
+	for name, p := range c.Flake.Named() {
+		if !slices.ContainsFunc(packages, func(q closure.Package) bool { return q.OutPath == p.Path }) {
+			packages = append(packages, closure.Package{Attr: "flake." + name, OutPath: p.Path})
+		}
+	}
+	slices.SortFunc(packages, func(a, b closure.Package) int { return strings.Compare(a.Attr, b.Attr) })
 	return closure.Layers(g, c.Base, packages, environment, maxLayers)
 }
 

@@ -2,6 +2,7 @@ package sessions
 
 import (
 	"fmt"
+	"maps"
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/env/manifest"
@@ -24,5 +25,14 @@ func machineNeeds(v *nixspace.Version, c manifest.Canonical) (needs, error) {
 	}
 	n := needs{cpus: c.Resources.CPUs, memoryMiB: c.Resources.Memory, diskMiB: c.Resources.Disk, egress: m.Network.Policy()}
 	n.services, n.env = service.Plan(m)
+	if c.Flake != nil {
+		// What the manifest says comes on top.
+		env := maps.Clone(c.Flake.Env)
+		if env == nil {
+			env = map[string]string{}
+		}
+		maps.Copy(env, n.env)
+		n.env = env
+	}
 	return n, nil
 }

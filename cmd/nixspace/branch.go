@@ -11,15 +11,16 @@ import (
 )
 
 type branchCmd struct {
-	From     string   `arg:"" help:"The environment or version to start from."`
-	Name     string   `arg:"" help:"The new environment's name."`
-	Set      []string `sep:"none" placeholder:"KEY=VALUE" help:"Change a package's version, or any key of the manifest."`
-	Add      []string `sep:"none" placeholder:"PACKAGE[@VERSION]" help:"Add a package."`
-	Remove   []string `sep:"none" placeholder:"PACKAGE" help:"Remove a package, or any key of the manifest."`
-	Message  string   `short:"m" help:"Say why."`
-	WithData bool     `help:"Start the branch's first session on a copy of the disk of a session of its origin, with the database on it: of the newest that has one."`
-	DataFrom string   `placeholder:"SESSION" help:"The same, with the disk of this session."`
-	Detach   bool     `short:"d" help:"Do not wait for the build."`
+	From          string   `arg:"" help:"The environment or version to start from."`
+	Name          string   `arg:"" help:"The new environment's name."`
+	Set           []string `sep:"none" placeholder:"KEY=VALUE" help:"Change a package's version, or any key of the manifest."`
+	Add           []string `sep:"none" placeholder:"PACKAGE[@VERSION]" help:"Add a package."`
+	Remove        []string `sep:"none" placeholder:"PACKAGE" help:"Remove a package, or any key of the manifest."`
+	OverrideInput []string `sep:"none" placeholder:"NAME=catalog" help:"Use the catalog in place of an input of the environment's flake."`
+	Message       string   `short:"m" help:"Say why."`
+	WithData      bool     `help:"Start the branch's first session on a copy of the disk of a session of its origin, with the database on it: of the newest that has one."`
+	DataFrom      string   `placeholder:"SESSION" help:"The same, with the disk of this session."`
+	Detach        bool     `short:"d" help:"Do not wait for the build."`
 }
 
 // Help says more than one line about the verb.
@@ -35,7 +36,8 @@ func (c *branchCmd) Run(ctx context.Context, g *globals, std streams) error {
 	set, err1 := setEdits(c.Set)
 	add, err2 := addEdits(c.Add)
 	remove, err3 := removeEdits(c.Remove)
-	for _, err := range []error{err1, err2, err3} {
+	override, err4 := overrideEdits(c.OverrideInput)
+	for _, err := range []error{err1, err2, err3, err4} {
 		if err != nil {
 			return err
 		}
@@ -48,7 +50,7 @@ func (c *branchCmd) Run(ctx context.Context, g *globals, std streams) error {
 	d := g.display(std)
 	defer d.Close()
 	begin := time.Now()
-	edits := slices.Concat(set, add, remove)
+	edits := slices.Concat(set, add, remove, override)
 	if c.WithData || c.DataFrom != "" {
 		return c.withData(ctx, g, std, api, d, edits)
 	}

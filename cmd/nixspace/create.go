@@ -19,15 +19,18 @@ import (
 type createCmd struct {
 	Name     string `arg:"" help:"The project's name, and that of its first environment."`
 	Path     string `arg:"" optional:"" default:"." help:"The folder with the code. In a git work tree, what git ignores stays out."`
-	Manifest string `placeholder:"FILE" help:"The manifest (- for standard input). Without it, the nixspace.toml in the folder."`
-	NoCode   bool   `help:"Send no code; needs --manifest."`
+	Manifest string `xor:"definition" placeholder:"FILE" help:"The manifest (- for standard input). Without it, the nixspace.toml in the folder."`
+	Flake    string `type:"path" xor:"definition" placeholder:"DIR" help:"Make the environment of a flake: a folder, or its flake.nix. A nixspace.toml beside it comes on top."`
+	flakeFlags
+	OverrideInput []string `sep:"none" placeholder:"NAME=catalog" help:"With --flake, use the catalog in place of an input."`
+	NoCode        bool     `help:"Send no code; needs --manifest or --flake."`
 	codeLimit
 	Detach bool `short:"d" help:"Do not wait for the build."`
 }
 
 // Help says more than one line about the verb.
 func (*createCmd) Help() string {
-	return "The code is packed, sent to the server, and put at /workspace in every session. Then the environment is built.\n\nExample: nixspace create shop ./shop"
+	return "The code is packed, sent to the server, and put at /workspace in every session. Then the environment is built.\n\nExamples:\n  nixspace create shop ./shop\n  nixspace create tools --flake ./tools\n  nixspace create tools --flake flake.nix --override-input nixpkgs=catalog"
 }
 
 // codeLimit is the flag for how large a project's code may be, the same for who
@@ -49,7 +52,7 @@ func (c *createCmd) Run(ctx context.Context, g *globals, std streams) error {
 		return nixspace.Errorf(nixspace.KindInvalid, "repository_url", "a repository's address cannot be used yet").
 			WithHint("clone it, and give the folder: git clone %s", c.Path)
 	}
-	manifest, err := c.readManifest(std)
+	manifest, err := c.definition(std)
 	if err != nil {
 		return err
 	}
@@ -64,6 +67,9 @@ func (c *createCmd) Run(ctx context.Context, g *globals, std streams) error {
 
 	var ws client.Workspace
 	source := "manifest"
+	if c.Flake != "" {
+		source = "flake"
+	}
 	if !c.NoCode {
 		if source, err = sourceName(c.Path); err != nil {
 			return err
@@ -86,6 +92,35 @@ func (c *createCmd) Run(ctx context.Context, g *globals, std streams) error {
 		return printJSON(std.Out, map[string]any{"project": project, "environment": environment, "build": build})
 	}
 	return printHead(std.Out, environment, build, time.Since(begin))
+}
+
+// definition returns the manifest to send, with the flake in it if there is one.
+func (c *createCmd) definition(std streams) (string, error) {
+	if c.Flake == "" {
+		if len(c.OverrideInput) > 0 || len(c.Include) > 0 {
+			return "", nixspace.Errorf(nixspace.KindInvalid, "flake_missing", "--override-input and --include are for a flake").
+				WithHint("give it with --flake DIR")
+		}
+		return c.readManifest(std)
+	}
+	files, err := c.read(c.Flake)
+	if err != nil {
+		return "", err
+	}
+	by, err := overrides(c.OverrideInput)
+	if err != nil {
+		return "", err
+	}
+	beside := c.Flake
+	if isFile(c.Flake) {
+		beside = filepath.Dir(c.Flake)
+	}
+	if c.Path == "." { // not said otherwise: the code is where the flake is, and a flake.nix alone has none
+		if c.Path = beside; isFile(c.Flake) {
+			c.NoCode = true
+		}
+	}
+	return compose(beside, files, by)
 }
 
 func (c *createCmd) readManifest(std streams) (string, error) {

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	xterm "golang.org/x/term"
 
@@ -125,6 +126,26 @@ func (c *exportCmd) flake(ctx context.Context, api *client.Client, g *globals, s
 		return err
 	}
 	files := []struct{ name, text string }{{"flake.nix", v.Flake}, {"flake.lock", v.FlakeLock}, {manifest.FileName, v.Manifest}}
+	user, _, err := api.UserFlake(ctx, c.Ref)
+	if err != nil {
+		return err
+	}
+	if user != nil { // as it was brought, with all of its files
+		files = files[:0]
+		for _, f := range user.Files {
+			if !filepath.IsLocal(filepath.FromSlash(f.Path)) {
+				return fmt.Errorf("the server names the file %q", f.Path)
+			}
+			files = append(files, struct{ name, text string }{filepath.FromSlash(f.Path), f.Text})
+		}
+		rest, err := manifest.Apply(v.Manifest, []manifest.Edit{{Op: nixspace.ChangeRemove, Key: "flake"}})
+		if err != nil {
+			return err
+		}
+		if rest = strings.TrimSpace(rest); rest != "" {
+			files = append(files, struct{ name, text string }{manifest.FileName, rest + "\n"})
+		}
+	}
 	for _, f := range files {
 		old, err := os.ReadFile(filepath.Join(c.Flake, f.name))
 		if err == nil && string(old) != f.text {
@@ -141,6 +162,9 @@ func (c *exportCmd) flake(ctx context.Context, api *client.Client, g *globals, s
 			continue
 		}
 		name := filepath.Join(c.Flake, f.name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			return cannotWrite(name, err)
+		}
 		if err := os.WriteFile(name, []byte(f.text), 0o644); err != nil {
 			return cannotWrite(name, err)
 		}

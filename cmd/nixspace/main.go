@@ -41,6 +41,7 @@ type commands struct {
 	Set      setCmd      `cmd:"" group:"environments" help:"Change values of an environment."`
 	Add      addCmd      `cmd:"" group:"environments" help:"Add packages to an environment."`
 	Remove   removeCmd   `cmd:"" group:"environments" help:"Remove packages from an environment."`
+	Flake    flakeCmd    `cmd:"" group:"environments" help:"Show and change the flake of an environment that is made of one."`
 	Build    buildCmd    `cmd:"" group:"environments" help:"Build an environment or version."`
 	Diff     diffCmd     `cmd:"" group:"environments" help:"Show what differs between two environments or versions."`
 	Why      whyCmd      `cmd:"" group:"environments" help:"Show why a package is in an environment."`

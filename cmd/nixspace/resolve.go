@@ -12,6 +12,8 @@ import (
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/cmd/nixspace/client"
 	"github.com/nixspace/nixspace/cmd/nixspace/term"
+	"github.com/nixspace/nixspace/env/manifest"
+	"github.com/nixspace/nixspace/env/textmerge"
 )
 
 // resolveFlags are what the verbs take that may meet conflicts.
@@ -19,6 +21,8 @@ type resolveFlags struct {
 	Ours   bool     `xor:"side" help:"In conflicts, take what the environment has."`
 	Theirs bool     `xor:"side" help:"In conflicts, take what is merged into it."`
 	Take   []string `sep:"none" placeholder:"KEY=ours|theirs|VALUE" help:"Decide about one key."`
+	// Resolved are files of a flake as they should be.
+	Resolved []string `sep:"none" placeholder:"[NAME=]FILE" help:"A file of the environment's flake as it should be, where both changed it: NAME is its path there, flake.nix unless it is said."`
 }
 
 func (f *resolveFlags) resolutions() (client.Resolutions, error) {
@@ -38,7 +42,31 @@ func (f *resolveFlags) resolutions() (client.Resolutions, error) {
 		}
 		r.Takes = append(r.Takes, resolution(key, value))
 	}
+	for _, arg := range f.Resolved {
+		take, err := resolvedFile(arg)
+		if err != nil {
+			return r, err
+		}
+		r.Takes = append(r.Takes, take)
+	}
 	return r, nil
+}
+
+// resolvedFile reads a text that was resolved by hand.
+func resolvedFile(arg string) (client.Resolution, error) {
+	name, file, ok := strings.Cut(arg, "=")
+	if !ok {
+		name, file = "flake.nix", arg
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return client.Resolution{}, flakeUnreadable(file, err)
+	}
+	if textmerge.HasMarkers(string(b)) {
+		return client.Resolution{}, nixspace.Errorf(nixspace.KindInvalid, "resolution_invalid", "%s still has conflict markers", file).
+			WithHint("keep what should be there, and remove the lines that begin with <<<<<<<, |||||||, ======= and >>>>>>>")
+	}
+	return client.Resolution{Path: manifest.FilePath(name), Take: "VALUE", Value: manifest.Text(string(b))}, nil
 }
 
 // cutKey cuts at the first = that stands in no quotes.
@@ -110,7 +138,11 @@ var errAborted = nixspace.Errorf(nixspace.KindCanceled, "aborted", "nothing was 
 
 func askOne(lines *bufio.Scanner, out io.Writer, c client.Conflict) (client.Resolution, error) {
 	for {
-		fmt.Fprint(out, "[o]urs, [t]heirs, a [v]alue or [q]uit? ")
+		if c.Kind == "text" {
+			fmt.Fprint(out, "[o]urs, [t]heirs or [q]uit (and give the text as it should be with --resolved)? ")
+		} else {
+			fmt.Fprint(out, "[o]urs, [t]heirs, a [v]alue or [q]uit? ")
+		}
 		if !lines.Scan() {
 			return client.Resolution{}, errAborted
 		}
@@ -122,6 +154,9 @@ func askOne(lines *bufio.Scanner, out io.Writer, c client.Conflict) (client.Reso
 		case "q", "quit":
 			return client.Resolution{}, errAborted
 		case "v", "value":
+			if c.Kind == "text" {
+				continue
+			}
 			fmt.Fprintf(out, "%s = ", term.Clean(c.Path))
 			if !lines.Scan() {
 				return client.Resolution{}, errAborted
@@ -140,6 +175,13 @@ func printConflicts(w io.Writer, conflicts []client.Conflict) {
 		return term.Clean(strings.ReplaceAll(s, "\n", "⏎"))
 	}
 	for _, c := range conflicts {
+		if c.Kind == "text" {
+			fmt.Fprintf(w, "  ! %s: both changed the same lines\n", term.Clean(c.Path))
+			for line := range strings.Lines(c.Merged) {
+				fmt.Fprintf(w, "      %s\n", term.Clean(strings.TrimSuffix(line, "\n")))
+			}
+			continue
+		}
 		if c.Kind == "invalid" {
 			fmt.Fprintf(w, "  ! together they are not valid: %s\n", term.Clean(c.Reason))
 			continue
@@ -156,6 +198,10 @@ func (f *resolveFlags) refuse(g *globals, std streams, result any, conflicts []c
 		}
 	} else {
 		printConflicts(std.Out, conflicts)
+	}
+	if conflicts[0].Kind == "text" {
+		return nixspace.Errorf(nixspace.KindConflict, "merge_conflicts", "%d conflicts, so nothing was changed", len(conflicts)).
+			WithHint("write the text as it should be into a file and give it with --resolved FILE, or take a side in every conflict with --ours or --theirs")
 	}
 	example := conflicts[0].Path
 	if example == "" {

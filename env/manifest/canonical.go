@@ -25,6 +25,7 @@ type Canonical struct {
 	Scripts   map[string]string           `json:"scripts"`
 	Ports     map[string]int              `json:"ports"`
 	Resources CanonicalResources          `json:"resources"`
+	Flake     *CanonicalFlake             `json:"flake,omitempty"`
 	// Network is missing where the environment may reach nothing.
 	Network *CanonicalNetwork `json:"network,omitempty"`
 }
@@ -75,7 +76,7 @@ type CanonicalResources struct {
 func (r *Resolved) Canonical() Canonical {
 	m, res := r.Manifest, r.Manifest.Resources.OrDefault()
 	c := Canonical{
-		Schema: Schema, System: r.System, Source: m.Source.orDefault(), Base: r.Base,
+		Flake: r.Flake, Schema: Schema, System: r.System, Source: m.Source.orDefault(), Base: r.Base,
 		Packages: map[string]CanonicalPackage{}, Services: map[string]CanonicalService{},
 		Env: orEmpty(m.Env), Scripts: orEmpty(m.Scripts), Ports: orEmpty(m.Ports),
 		Resources: CanonicalResources{CPUs: res.CPUs, Memory: res.Memory.MiB(), Disk: res.Disk.MiB()},
@@ -149,7 +150,10 @@ func Restore(m *Manifest, canonical []byte) (*Resolved, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Resolved{Manifest: m, System: c.System, Base: c.Base}
+	r := &Resolved{Manifest: m, System: c.System, Base: c.Base, Flake: c.Flake}
+	if (c.Flake == nil) != (m.Flake == nil) {
+		return nil, errors.New("restore a manifest: only one of it and its canonical form has a flake")
+	}
 	if len(c.Packages) != len(m.Packages) {
 		return nil, errors.New("restore a manifest: it and its canonical form have different packages")
 	}

@@ -22,7 +22,7 @@ const (
 	maxEntries  = 500
 )
 
-var topLevel = []string{"schema", "source", "packages", "services", "env", "scripts", "ports", "resources", "network"}
+var topLevel = []string{"schema", "source", "packages", "services", "env", "scripts", "ports", "resources", "network", "flake"}
 
 func (d *decoder) err() error {
 	if len(d.problems) == 0 {
@@ -75,6 +75,8 @@ func (d *decoder) manifest(v map[string]any) *Manifest {
 			m.Resources = d.resources(path, value)
 		case "network":
 			m.Network = d.network(path, value)
+		case "flake":
+			m.Flake = d.flake(path, value)
 		default:
 			d.unknown(path, "", topLevel)
 		}

@@ -27,6 +27,7 @@ func Diff(a, b *Resolved) []nixspace.Change {
 	}
 	out = append(out, diffPackages(a, b)...)
 	out = append(out, diffServices(a, b)...)
+	out = append(out, diffFlake(a, b)...)
 
 	from, to := settingsOf(a), settingsOf(b)
 	for path, v := range from {
@@ -59,7 +60,7 @@ func settingsOf(r *Resolved) map[string]string {
 	}
 	m.Source, m.Resources = m.Source.orDefault(), m.Resources.OrDefault()
 	for _, l := range leaves(m) {
-		if l.path[0] != "packages" && l.path[0] != "services" {
+		if l.path[0] != "packages" && l.path[0] != "services" && !isFile(l.path) {
 			out[dotted(l.path)] = display(l.value)
 		}
 	}

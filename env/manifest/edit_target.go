@@ -28,6 +28,7 @@ const (
 	kindNumbers                     // a list of whole numbers: likewise
 	kindSetting                     // a TOML value, else text
 	kindEgress                      // "none", "full" or a list of hosts
+	kindFile                        // the text of a file, quoted or not
 )
 
 func editError(format string, args ...any) *nixspace.Error {
@@ -109,6 +110,8 @@ func kindOf(path []string) (valueKind, error) {
 		return kindTable, nil
 	case path[0] == "services":
 		return serviceKindOf(path)
+	case path[0] == "flake":
+		return flakeKindOf(path)
 	case path[0] == "schema" || path[0] == "source" || len(path) > 2:
 		return 0, editError("there is no %s in a manifest", dotted(path))
 	}
@@ -159,6 +162,20 @@ func serviceKindOf(path []string) (valueKind, error) {
 	return 0, unknownTarget(path, path[2], append(slices.Clone(otherServiceKeys), "databases", "settings"))
 }
 
+func flakeKindOf(path []string) (valueKind, error) {
+	switch {
+	case path[1] != "files" && path[1] != "inputs":
+		return 0, unknownTarget(path, path[1], []string{"files", "inputs"})
+	case len(path) == 2:
+		return kindTable, nil
+	case len(path) == 3 && path[1] == "files":
+		return kindFile, nil
+	case len(path) == 3:
+		return kindText, nil
+	}
+	return 0, editError("there is no %s in a manifest", dotted(path))
+}
+
 func unknownTarget(path []string, part string, known []string) error {
 	return editError("there is no %s in a manifest", dotted(path)).WithHint("%s", didYouMean(part, known))
 }
@@ -185,6 +202,17 @@ func literal(kind valueKind, key, value string) (string, error) {
 			return trimmed, nil
 		}
 		return tomlText(key, value)
+	case kindFile:
+		if found == unstable.String {
+			var doc document
+			if doc.load("v = " + trimmed) {
+				value, _ = doc.values["v"].(string)
+			}
+		}
+		if !validText(value) {
+			return "", editError("%s must be UTF-8 text", key)
+		}
+		return Text(value), nil
 	case kindConstraint:
 		if found == unstable.String {
 			return trimmed, nil // Parse looks into it

@@ -55,7 +55,7 @@ func leaves(m *Manifest) []leaf {
 			add(r.Disk.String(), "resources", "disk")
 		}
 	}
-	return out
+	return append(out, flakeLeaves(m.Flake)...)
 }
 
 func serviceLeaves(at []string, s Service) []leaf {

@@ -20,6 +20,10 @@ func Items(r *Resolved) []Item {
 	for _, l := range leaves(r.Manifest) {
 		item := Item{Path: dotted(l.path), Value: display(l.value)}
 		switch l.path[0] {
+		case "flake":
+			if s, ok := l.value.(string); ok && isFile(l.path) {
+				item.Value = lineCount(s)
+			}
 		case "schema":
 			continue
 		case "packages":

@@ -16,7 +16,7 @@ import (
 )
 
 // MaxSize bounds the text of a manifest, in bytes.
-const MaxSize = 64 << 10
+const MaxSize = 512 << 10
 
 // Schema is the only version of the format so far.
 const Schema = 1
@@ -35,6 +35,7 @@ type Manifest struct {
 	Ports     map[string]int    // ports that the project's own programs listen on, by name
 	Resources Resources
 	Network   Network
+	Flake     *Flake // a flake that a user brought; nil for none
 
 	doc *document // where each key stands; nil when it was not parsed from text
 }

@@ -28,6 +28,8 @@ type Conflict struct {
 	Ours   string
 	Theirs string
 	Reason string // for ConflictInvalid: what is wrong with the two together
+	// Merged, for ConflictText, is the text with both sides between markers.
+	Merged string
 }
 
 // ConflictKind says how two changes disagree.
@@ -38,6 +40,7 @@ const (
 	ConflictValue   ConflictKind = "value"   // both set it, to different values
 	ConflictRemoved ConflictKind = "removed" // one removed it, the other changed it
 	ConflictInvalid ConflictKind = "invalid" // each is valid, the two together are not
+	ConflictText    ConflictKind = "text"    // both changed the same lines of a file
 )
 
 // Side is one of the two that are merged, or neither.
@@ -252,6 +255,14 @@ func (m *Merged) restore(service []string, t map[string]merging) {
 func (m *Merged) leaf(path string, b, o, t any, d *decisions) {
 	take, decided := d.take(path)
 	unsure := d.unsureKey(path)
+	if ours, theirs, ok := bothTexts(path, o, t); ok && !decided && ours != theirs && (unsure || !reflect.DeepEqual(b, t) && !reflect.DeepEqual(b, o)) {
+		base, _ := b.(string)
+		if unsure {
+			base = ""
+		}
+		m.text(path, base, ours, theirs, d.prefer)
+		return
+	}
 	switch {
 	case decided && take.Side == Value:
 		m.set(path, o, take.Value)
@@ -273,6 +284,16 @@ func (m *Merged) leaf(path string, b, o, t any, d *decisions) {
 		}
 		m.Conflicts = append(m.Conflicts, c)
 	}
+}
+
+// bothTexts returns the texts of a file of the flake that both sides have.
+func bothTexts(path string, o, t any) (ours, theirs string, ok bool) {
+	if !strings.HasPrefix(path, "flake.files.") {
+		return "", "", false
+	}
+	ours, have := o.(string)
+	theirs, has := t.(string)
+	return ours, theirs, have && has
 }
 
 // set makes an edit that gives path a value in place of o; an empty one removes it.

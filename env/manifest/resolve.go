@@ -19,6 +19,9 @@ type Resolved struct {
 	System   string    // Nix's name of the platform: "x86_64-linux"
 	Base     string    // the store path of the base system
 	Packages []Package // sorted by attribute
+	// Flake is what the manifest's flake came to. Resolve leaves it out, because that
+	// takes an evaluation.
+	Flake *CanonicalFlake
 }
 
 // Package is what one entry of [packages] was resolved to.

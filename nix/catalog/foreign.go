@@ -50,6 +50,9 @@ func (c *Catalog) Inputs(ctx context.Context, attrs []string) ([]nix.Input, erro
 // made from is no longer to be had.
 func (c *Catalog) RealiseForeign(ctx context.Context, drvPath string, attrs []string, root string, progress nixspace.ProgressFunc) error {
 	out, err := outPath(drvPath)
+	if errors.Is(err, fs.ErrNotExist) {
+		return collected(drvPath)
+	}
 	if err != nil {
 		return err
 	}
@@ -114,10 +117,15 @@ func (c *Catalog) neededBy(ctx context.Context, x *index, drvPath string) ([]str
 	return x.missing(valid, own...), nil
 }
 
+func collected(drvPath string) error {
+	return nixspace.Errorf(nixspace.KindNotFound, "package_not_instantiated", "%s is not in the Nix store", drvPath).
+		WithHint("it may have been collected as garbage: evaluate the flake again")
+}
+
 func inputsOf(drvPath string) ([]string, error) {
 	f, err := os.Open(drvPath)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nixspace.Errorf(nixspace.KindNotFound, "package_not_instantiated", "%s is not in the Nix store", drvPath)
+		return nil, collected(drvPath)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read a derivation: %w", err)

@@ -485,6 +485,38 @@ func (ec *executionContext) fieldContext_Diff_unbuilt(_ context.Context, field g
 	return graphql.NewScalarFieldContext("Diff", field, false, false, "String")
 }
 
+func (ec *executionContext) _Diff_texts(ctx context.Context, field graphql.CollectedField, obj *inspect.Difference) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Diff_texts(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Texts, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []inspect.TextDiff) graphql.Marshaler {
+			return ec.marshalNTextDiff2ᚕgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚋinspectᚐTextDiffᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Diff_texts(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Diff",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_TextDiff(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _DiffCause_roots(ctx context.Context, field graphql.CollectedField, obj *closure.Cause) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -1657,6 +1689,11 @@ func (ec *executionContext) _Diff(ctx context.Context, sel ast.SelectionSet, obj
 			}
 		case "unbuilt":
 			out.Values[i] = ec._Diff_unbuilt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "texts":
+			out.Values[i] = ec._Diff_texts(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}

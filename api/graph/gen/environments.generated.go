@@ -36,6 +36,7 @@ type VersionResolver interface {
 	Environment(ctx context.Context, obj *nixspace.Version) (*nixspace.Environment, error)
 	Realisation(ctx context.Context, obj *nixspace.Version) (*nixspace.Realisation, error)
 	Builds(ctx context.Context, obj *nixspace.Version) ([]nixspace.Build, error)
+	UserFlake(ctx context.Context, obj *nixspace.Version) (*model.UserFlake, error)
 }
 
 // endregion ************************** generated!.gotpl **************************
@@ -2095,6 +2096,38 @@ func (ec *executionContext) fieldContext_Version_builds(_ context.Context, field
 	return fc, nil
 }
 
+func (ec *executionContext) _Version_userFlake(ctx context.Context, field graphql.CollectedField, obj *nixspace.Version) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Version_userFlake(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Version().UserFlake(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.UserFlake) graphql.Marshaler {
+			return ec.marshalOUserFlake2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋapiᚋgraphᚋmodelᚐUserFlake(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Version_userFlake(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Version",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UserFlake(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _VersionConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *model.VersionConnection) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -3186,6 +3219,12 @@ func (ec *executionContext) _Version(ctx context.Context, sel ast.SelectionSet, 
 				true, true,
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Version_builds(ctx, field, obj)
+				})
+		case "userFlake":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Version_userFlake(ctx, field, obj)
 				})
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))

@@ -1113,6 +1113,29 @@ func (ec *executionContext) fieldContext_MergeConflict_reason(_ context.Context,
 	return graphql.NewScalarFieldContext("MergeConflict", field, false, false, "String")
 }
 
+func (ec *executionContext) _MergeConflict_merged(ctx context.Context, field graphql.CollectedField, obj *manifest.Conflict) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_MergeConflict_merged(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Merged, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_MergeConflict_merged(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("MergeConflict", field, false, false, "String")
+}
+
 func (ec *executionContext) _MergePayload_outcome(ctx context.Context, field graphql.CollectedField, obj *environments.Merged) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -2449,6 +2472,11 @@ func (ec *executionContext) _MergeConflict(ctx context.Context, sel ast.Selectio
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "merged":
+			out.Values[i] = ec._MergeConflict_merged(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -2690,11 +2718,13 @@ var (
 		"VALUE":   manifest.ConflictValue,
 		"REMOVED": manifest.ConflictRemoved,
 		"INVALID": manifest.ConflictInvalid,
+		"TEXT":    manifest.ConflictText,
 	}
 	marshalNConflictKind2githubᚗcomᚋnixspaceᚋnixspaceᚋenvᚋmanifestᚐConflictKind = map[manifest.ConflictKind]string{
 		manifest.ConflictValue:   "VALUE",
 		manifest.ConflictRemoved: "REMOVED",
 		manifest.ConflictInvalid: "INVALID",
+		manifest.ConflictText:    "TEXT",
 	}
 )
 

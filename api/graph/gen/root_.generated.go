@@ -138,6 +138,7 @@ type ComplexityRoot struct {
 		Edits   func(childComplexity int) int
 		From    func(childComplexity int) int
 		FromRef func(childComplexity int) int
+		Texts   func(childComplexity int) int
 		To      func(childComplexity int) int
 		ToRef   func(childComplexity int) int
 		Unbuilt func(childComplexity int) int
@@ -222,6 +223,27 @@ type ComplexityRoot struct {
 		ProjectID     func(childComplexity int) int
 		Seq           func(childComplexity int) int
 		SessionID     func(childComplexity int) int
+	}
+
+	FlakeFile struct {
+		Path func(childComplexity int) int
+		Text func(childComplexity int) int
+	}
+
+	FlakeOverride struct {
+		By    func(childComplexity int) int
+		Input func(childComplexity int) int
+	}
+
+	FlakeProgram struct {
+		Name      func(childComplexity int) int
+		StorePath func(childComplexity int) int
+		Version   func(childComplexity int) int
+	}
+
+	FlakeVariable struct {
+		Name  func(childComplexity int) int
+		Value func(childComplexity int) int
 	}
 
 	ForkPayload struct {
@@ -315,6 +337,7 @@ type ComplexityRoot struct {
 	MergeConflict struct {
 		Base   func(childComplexity int) int
 		Kind   func(childComplexity int) int
+		Merged func(childComplexity int) int
 		Ours   func(childComplexity int) int
 		Path   func(childComplexity int) int
 		Reason func(childComplexity int) int
@@ -610,6 +633,20 @@ type ComplexityRoot struct {
 		Who      func(childComplexity int) int
 	}
 
+	TextDiff struct {
+		Diff func(childComplexity int) int
+		Path func(childComplexity int) int
+	}
+
+	UserFlake struct {
+		Attr      func(childComplexity int) int
+		Env       func(childComplexity int) int
+		Files     func(childComplexity int) int
+		Overrides func(childComplexity int) int
+		Packages  func(childComplexity int) int
+		Skipped   func(childComplexity int) int
+	}
+
 	Version struct {
 		Author       func(childComplexity int) int
 		Builds       func(childComplexity int) int
@@ -627,6 +664,7 @@ type ComplexityRoot struct {
 		Parents      func(childComplexity int) int
 		Realisation  func(childComplexity int) int
 		Seq          func(childComplexity int) int
+		UserFlake    func(childComplexity int) int
 		VersionHash  func(childComplexity int) int
 	}
 
@@ -1002,6 +1040,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Diff.FromRef(childComplexity), true
+	case "Diff.texts":
+		if e.ComplexityRoot.Diff.Texts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Diff.Texts(childComplexity), true
 	case "Diff.to":
 		if e.ComplexityRoot.Diff.To == nil {
 			break
@@ -1381,6 +1425,64 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Event.SessionID(childComplexity), true
 
+	case "FlakeFile.path":
+		if e.ComplexityRoot.FlakeFile.Path == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FlakeFile.Path(childComplexity), true
+	case "FlakeFile.text":
+		if e.ComplexityRoot.FlakeFile.Text == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FlakeFile.Text(childComplexity), true
+
+	case "FlakeOverride.by":
+		if e.ComplexityRoot.FlakeOverride.By == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FlakeOverride.By(childComplexity), true
+	case "FlakeOverride.input":
+		if e.ComplexityRoot.FlakeOverride.Input == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FlakeOverride.Input(childComplexity), true
+
+	case "FlakeProgram.name":
+		if e.ComplexityRoot.FlakeProgram.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FlakeProgram.Name(childComplexity), true
+	case "FlakeProgram.storePath":
+		if e.ComplexityRoot.FlakeProgram.StorePath == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FlakeProgram.StorePath(childComplexity), true
+	case "FlakeProgram.version":
+		if e.ComplexityRoot.FlakeProgram.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FlakeProgram.Version(childComplexity), true
+
+	case "FlakeVariable.name":
+		if e.ComplexityRoot.FlakeVariable.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FlakeVariable.Name(childComplexity), true
+	case "FlakeVariable.value":
+		if e.ComplexityRoot.FlakeVariable.Value == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FlakeVariable.Value(childComplexity), true
+
 	case "ForkPayload.sessions":
 		if e.ComplexityRoot.ForkPayload.Sessions == nil {
 			break
@@ -1751,6 +1853,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.MergeConflict.Kind(childComplexity), true
+	case "MergeConflict.merged":
+		if e.ComplexityRoot.MergeConflict.Merged == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MergeConflict.Merged(childComplexity), true
 	case "MergeConflict.ours":
 		if e.ComplexityRoot.MergeConflict.Ours == nil {
 			break
@@ -3317,6 +3425,56 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.TerminalViewer.Who(childComplexity), true
 
+	case "TextDiff.diff":
+		if e.ComplexityRoot.TextDiff.Diff == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TextDiff.Diff(childComplexity), true
+	case "TextDiff.path":
+		if e.ComplexityRoot.TextDiff.Path == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TextDiff.Path(childComplexity), true
+
+	case "UserFlake.attr":
+		if e.ComplexityRoot.UserFlake.Attr == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserFlake.Attr(childComplexity), true
+	case "UserFlake.env":
+		if e.ComplexityRoot.UserFlake.Env == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserFlake.Env(childComplexity), true
+	case "UserFlake.files":
+		if e.ComplexityRoot.UserFlake.Files == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserFlake.Files(childComplexity), true
+	case "UserFlake.overrides":
+		if e.ComplexityRoot.UserFlake.Overrides == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserFlake.Overrides(childComplexity), true
+	case "UserFlake.packages":
+		if e.ComplexityRoot.UserFlake.Packages == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserFlake.Packages(childComplexity), true
+	case "UserFlake.skipped":
+		if e.ComplexityRoot.UserFlake.Skipped == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserFlake.Skipped(childComplexity), true
+
 	case "Version.author":
 		if e.ComplexityRoot.Version.Author == nil {
 			break
@@ -3413,6 +3571,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Version.Seq(childComplexity), true
+	case "Version.userFlake":
+		if e.ComplexityRoot.Version.UserFlake == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Version.UserFlake(childComplexity), true
 	case "Version.hash":
 		if e.ComplexityRoot.Version.VersionHash == nil {
 			break
@@ -3906,6 +4070,70 @@ input ChangeInput {
 type ChangePayload {
   version: Version!
   build: Build
+}
+`, BuiltIn: false},
+	{Name: "../schema/flakes.graphqls", Input: `extend type Version {
+  "The flake that a user brought and that the version is made of; null for others."
+  userFlake: UserFlake
+}
+
+"A flake that a user brought: the environment, with the manifest on top of it."
+type UserFlake {
+  "Which of its outputs it is, for example devShells.x86_64-linux.default."
+  attr: String!
+  "Its texts, by path: flake.nix, flake.lock and whatever else."
+  files: [FlakeFile!]!
+  "Inputs that are replaced."
+  overrides: [FlakeOverride!]!
+  "What it puts into PATH, first ones first."
+  packages: [FlakeProgram!]!
+  "Variables of its shell."
+  env: [FlakeVariable!]!
+  "Variables of its shell that could not be taken over."
+  skipped: [String!]!
+}
+
+type FlakeFile {
+  path: String!
+  text: String!
+}
+
+type FlakeOverride {
+  input: String!
+  by: String!
+}
+
+type FlakeProgram {
+  name: String!
+  version: String!
+  storePath: String!
+}
+
+type FlakeVariable {
+  name: String!
+  value: String!
+}
+
+extend type MergeConflict {
+  "For TEXT: the text with both sides, and what they started from, between markers."
+  merged: String!
+}
+
+extend enum ConflictKind {
+  "Both changed the same lines of a file of a flake. Take a side, or the value that is the text as it should be."
+  TEXT
+}
+
+extend type Diff {
+  "The files of users' flakes that differ, line by line."
+  texts: [TextDiff!]!
+}
+
+"How a file differs."
+type TextDiff {
+  path: String!
+  "A unified diff."
+  diff: String!
 }
 `, BuiltIn: false},
 	{Name: "../schema/history.graphqls", Input: `extend type Query {
@@ -4858,6 +5086,8 @@ func (ec *executionContext) childFields_Diff(ctx context.Context, field graphql.
 		return ec.fieldContext_Diff_closure(ctx, field)
 	case "unbuilt":
 		return ec.fieldContext_Diff_unbuilt(ctx, field)
+	case "texts":
+		return ec.fieldContext_Diff_texts(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Diff", field.Name)
 }
@@ -5024,6 +5254,48 @@ func (ec *executionContext) childFields_Event(ctx context.Context, field graphql
 		return ec.fieldContext_Event_data(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Event", field.Name)
+}
+
+func (ec *executionContext) childFields_FlakeFile(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "path":
+		return ec.fieldContext_FlakeFile_path(ctx, field)
+	case "text":
+		return ec.fieldContext_FlakeFile_text(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type FlakeFile", field.Name)
+}
+
+func (ec *executionContext) childFields_FlakeOverride(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "input":
+		return ec.fieldContext_FlakeOverride_input(ctx, field)
+	case "by":
+		return ec.fieldContext_FlakeOverride_by(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type FlakeOverride", field.Name)
+}
+
+func (ec *executionContext) childFields_FlakeProgram(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return ec.fieldContext_FlakeProgram_name(ctx, field)
+	case "version":
+		return ec.fieldContext_FlakeProgram_version(ctx, field)
+	case "storePath":
+		return ec.fieldContext_FlakeProgram_storePath(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type FlakeProgram", field.Name)
+}
+
+func (ec *executionContext) childFields_FlakeVariable(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return ec.fieldContext_FlakeVariable_name(ctx, field)
+	case "value":
+		return ec.fieldContext_FlakeVariable_value(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type FlakeVariable", field.Name)
 }
 
 func (ec *executionContext) childFields_ForkPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -5216,6 +5488,8 @@ func (ec *executionContext) childFields_MergeConflict(ctx context.Context, field
 		return ec.fieldContext_MergeConflict_theirs(ctx, field)
 	case "reason":
 		return ec.fieldContext_MergeConflict_reason(ctx, field)
+	case "merged":
+		return ec.fieldContext_MergeConflict_merged(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type MergeConflict", field.Name)
 }
@@ -5676,6 +5950,34 @@ func (ec *executionContext) childFields_TerminalViewer(ctx context.Context, fiel
 	return nil, fmt.Errorf("no field named %q was found under type TerminalViewer", field.Name)
 }
 
+func (ec *executionContext) childFields_TextDiff(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "path":
+		return ec.fieldContext_TextDiff_path(ctx, field)
+	case "diff":
+		return ec.fieldContext_TextDiff_diff(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type TextDiff", field.Name)
+}
+
+func (ec *executionContext) childFields_UserFlake(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "attr":
+		return ec.fieldContext_UserFlake_attr(ctx, field)
+	case "files":
+		return ec.fieldContext_UserFlake_files(ctx, field)
+	case "overrides":
+		return ec.fieldContext_UserFlake_overrides(ctx, field)
+	case "packages":
+		return ec.fieldContext_UserFlake_packages(ctx, field)
+	case "env":
+		return ec.fieldContext_UserFlake_env(ctx, field)
+	case "skipped":
+		return ec.fieldContext_UserFlake_skipped(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type UserFlake", field.Name)
+}
+
 func (ec *executionContext) childFields_Version(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -5712,6 +6014,8 @@ func (ec *executionContext) childFields_Version(ctx context.Context, field graph
 		return ec.fieldContext_Version_realisation(ctx, field)
 	case "builds":
 		return ec.fieldContext_Version_builds(ctx, field)
+	case "userFlake":
+		return ec.fieldContext_Version_userFlake(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Version", field.Name)
 }

@@ -35,6 +35,27 @@ type EnvironmentConnection struct {
 	TotalCount int                    `json:"totalCount"`
 }
 
+type FlakeFile struct {
+	Path string `json:"path"`
+	Text string `json:"text"`
+}
+
+type FlakeOverride struct {
+	Input string `json:"input"`
+	By    string `json:"by"`
+}
+
+type FlakeProgram struct {
+	Name      string `json:"name"`
+	Version   string `json:"version"`
+	StorePath string `json:"storePath"`
+}
+
+type FlakeVariable struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
 type ForkPayload struct {
 	Snapshot *nixspace.Snapshot `json:"snapshot"`
 	Sessions []nixspace.Session `json:"sessions"`
@@ -100,6 +121,22 @@ type SnapshotConnection struct {
 }
 
 type Subscription struct {
+}
+
+// A flake that a user brought: the environment, with the manifest on top of it.
+type UserFlake struct {
+	// Which of its outputs it is, for example devShells.x86_64-linux.default.
+	Attr string `json:"attr"`
+	// Its texts, by path: flake.nix, flake.lock and whatever else.
+	Files []FlakeFile `json:"files"`
+	// Inputs that are replaced.
+	Overrides []FlakeOverride `json:"overrides"`
+	// What it puts into PATH, first ones first.
+	Packages []FlakeProgram `json:"packages"`
+	// Variables of its shell.
+	Env []FlakeVariable `json:"env"`
+	// Variables of its shell that could not be taken over.
+	Skipped []string `json:"skipped"`
 }
 
 type VersionConnection struct {

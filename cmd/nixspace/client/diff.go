@@ -10,8 +10,15 @@ type Diff struct {
 	To      DiffVersion  `json:"to"`
 	Changes []Change     `json:"changes"`
 	Edits   []Edit       `json:"edits"`
+	Texts   []TextDiff   `json:"texts"`
 	Closure *ClosureDiff `json:"closure"`
 	Unbuilt []string     `json:"unbuilt"`
+}
+
+// TextDiff is how a file of a user's flake differs.
+type TextDiff struct {
+	Path string `json:"path"`
+	Diff string `json:"diff"`
 }
 
 // DiffVersion is one of the two versions.
@@ -70,7 +77,7 @@ type DiffCause struct {
 	Paths   []int    `json:"paths"` // positions in ClosureDiff.Paths
 }
 
-const diffFields = `fromRef toRef from{hash manifestHash} to{hash manifestHash} changes{op path from to} edits{op key value} unbuilt
+const diffFields = `fromRef toRef from{hash manifestHash} to{hash manifestHash} changes{op path from to} edits{op key value} texts{path diff} unbuilt
 	closure{from{paths size} to{paths size} growth packages{kind name from to fromSize toSize asked}
 	paths{kind name from to fromVersion toVersion fromSize toSize growth via} causes{roots added removed growth paths}}`
 

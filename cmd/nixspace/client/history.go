@@ -55,12 +55,13 @@ type Tag struct {
 
 // Conflict is something that both sides changed in different ways.
 type Conflict struct {
-	Kind   lower  `json:"kind"` // "value", "removed", "invalid"
+	Kind   lower  `json:"kind"` // "value", "removed", "invalid", "text"
 	Path   string `json:"path"`
 	Base   string `json:"base"`
 	Ours   string `json:"ours"`
 	Theirs string `json:"theirs"`
 	Reason string `json:"reason"`
+	Merged string `json:"merged"` // of "text": with markers
 }
 
 // Resolution decides about one path.
@@ -120,7 +121,7 @@ type Picked struct {
 const (
 	changeFields   = `op path from to`
 	logFields      = `id hash parents seq message author createdAt changes{` + changeFields + `} environments tags`
-	conflictFields = `kind path base ours theirs reason`
+	conflictFields = `kind path base ours theirs reason merged`
 	mergeFields    = `id status error errorCode`
 	mergedFields   = `outcome fastForward conflicts{` + conflictFields + `} changes{` + changeFields + `} bases version{` + headFields + ` environment{ref}} build{` + buildFields + `} merge{` + mergeFields + `}`
 	tagFields      = `ref name projectSlug message author createdAt version{hash message}`

@@ -66,6 +66,21 @@ func manifest(b *strings.Builder, d *client.Diff, p term.Paint) {
 		rows = append(rows, []cell{plain(mark, "~"), left(c.Path), left(text)})
 	}
 	columns(b, rows)
+	for _, t := range d.Texts {
+		title(b, p, term.Clean(t.Path))
+		for line := range strings.Lines(t.Diff) {
+			line = strings.TrimSuffix(line, "\n")
+			switch text := "  " + term.Clean(line); {
+			case strings.HasPrefix(line, "diff "), strings.HasPrefix(line, "--- "), strings.HasPrefix(line, "+++ "):
+			case strings.HasPrefix(line, "+"):
+				b.WriteString(p.Added(text) + "\n")
+			case strings.HasPrefix(line, "-"):
+				b.WriteString(p.Removed(text) + "\n")
+			default:
+				b.WriteString(text + "\n")
+			}
+		}
+	}
 }
 
 // kinds are how the kinds of change are marked and counted, in this order.

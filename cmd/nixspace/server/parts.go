@@ -16,6 +16,7 @@ import (
 	"github.com/nixspace/nixspace/app/transfer"
 	"github.com/nixspace/nixspace/nix"
 	"github.com/nixspace/nixspace/nix/catalog"
+	"github.com/nixspace/nixspace/nix/flakes"
 	"github.com/nixspace/nixspace/state/workspace"
 	"github.com/nixspace/nixspace/vm/fleet"
 )
@@ -42,6 +43,7 @@ func Real(set Settings) Parts {
 // packages are the catalog, with a Nix behind it.
 type packages struct {
 	*catalog.Catalog
+	*flakes.Flakes
 	engine *nix.Engine
 	offers int
 }
@@ -95,7 +97,10 @@ func (p packages) Root(ctx context.Context, name, path string) error {
 	return p.engine.Root(ctx, name, path)
 }
 
-var _ transfer.StorePaths = packages{}
+var (
+	_ transfer.StorePaths = packages{}
+	_ builds.Flakes       = packages{}
+)
 
 // Ping checks that the Nix daemon answers.
 func (p packages) Ping(ctx context.Context) error {
@@ -132,7 +137,11 @@ func (set Settings) packages(ctx context.Context, s Site) (_ builds.Packages, _ 
 	if err != nil {
 		return nil, nil, err
 	}
-	return packages{c, e, len(offers)}, func(context.Context) error {
+	users, err := flakes.New(ctx, flakes.Config{Engine: e, Catalog: c, Log: s.Log})
+	if err != nil {
+		return nil, nil, err
+	}
+	return packages{c, users, e, len(offers)}, func(context.Context) error {
 		checked()
 		return e.Close()
 	}, nil
