@@ -13,16 +13,15 @@ test('SCRAM-SHA-256', async () => {
   const scram = start();
   assert.equal(scram.start(), 'n,,n=user,r=rOprNGfwEbeRWgbNEkqO');
   assert.equal(await scram.respond(server1), client2);
+  // Whoever is there must know the password too.
+  assert.throws(() => scram.finish(server2.replace('6rri', '6rrj')), /prove/);
+  assert.ok(!scram.finished);
   scram.finish(server2);
   assert.ok(scram.finished);
 });
 
-test('SCRAM refuses a server that does not know the password', async () => {
-  const scram = start();
-  await scram.respond(server1);
-  assert.throws(() => scram.finish(server2.replace('6rri', '6rrj')), /prove/);
+test('SCRAM refuses what is no answer', async () => {
   assert.throws(() => start().finish(server2), /prove/);
-  assert.ok(!scram.finished);
   await assert.rejects(start().respond(server1.replace('r=rOpr', 'r=xOpr')), /another nonce/);
   await assert.rejects(start().respond(server1.replace('i=4096', 'i=99999999')), /invalid challenge/);
 });

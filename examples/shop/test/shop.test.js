@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import { migrate } from '../src/migrate.js';
 import { Shop } from '../src/shop.js';
-import { pool, temporarySchema } from './database.js';
+import { migrations, pool } from './database.js';
 
 const EMAIL = 'customer@example.com';
 const shop = new Shop(pool);
@@ -16,17 +16,11 @@ async function cartOf(items) {
 
 const stockOf = async (sku) => (await shop.product(sku)).stock;
 
-test('migrations run once', async () => {
+test('migrations run once, also at the same time', async () => {
+  assert.deepEqual(migrations.map((names) => names.length).sort(), [0, 2]);
   assert.deepEqual(await migrate(pool), []);
   const { rows } = await pool.query('select name from migrations order by name');
   assert.deepEqual(rows, [{ name: '001_shop.sql' }, { name: '002_products.sql' }]);
-});
-
-test('migrations at the same time', async () => {
-  const fresh = await temporarySchema();
-  const ran = await Promise.all([migrate(fresh.pool), migrate(fresh.pool)]);
-  assert.deepEqual(ran.map((names) => names.length).sort(), [0, 2]);
-  await fresh.drop();
 });
 
 test('products', async () => {
@@ -89,13 +83,11 @@ test('check-out of what cannot be', async () => {
 });
 
 test('nobody buys what somebody else bought at the same time', async () => {
-  await pool.query("update products set stock = 2 where sku in ('kettle', 'darjeeling')");
+  await pool.query("update products set stock = 1 where sku in ('kettle', 'darjeeling')");
   // In both orders, so that careless locking would dead-lock.
-  const carts = await Promise.all(
-    Array.from({ length: 4 }, (_, i) => cartOf(i % 2 ? { kettle: 1, darjeeling: 1 } : { darjeeling: 1, kettle: 1 })),
-  );
+  const carts = await Promise.all([cartOf({ kettle: 1, darjeeling: 1 }), cartOf({ darjeeling: 1, kettle: 1 })]);
   const results = await Promise.allSettled(carts.map((id) => shop.checkout(id, EMAIL)));
-  assert.equal(results.filter((r) => r.status === 'fulfilled').length, 2);
+  assert.equal(results.filter((r) => r.status === 'fulfilled').length, 1);
   assert.ok(results.every((r) => r.status === 'fulfilled' || r.reason.code === 'out_of_stock'));
   assert.equal(await stockOf('kettle'), 0);
   assert.equal(await stockOf('darjeeling'), 0);
