@@ -36,6 +36,7 @@ type Tx interface {
 	Builds() BuildStore
 	Sessions() SessionStore
 	Snapshots() SnapshotStore
+	Fetches() FetchStore
 	Events() EventStore
 }
 
@@ -53,6 +54,7 @@ const (
 	NoticeEvent   NoticeTopic = "event"   // events were appended
 	NoticeBuild   NoticeTopic = "build"   // a build or its log changed
 	NoticeSession NoticeTopic = "session" // a session changed or went away
+	NoticeFetch   NoticeTopic = "fetch"   // a fetch of code changed
 	NoticeResync  NoticeTopic = "resync"  // notices may have been lost: read everything again
 )
 
@@ -201,6 +203,17 @@ type SnapshotStore interface {
 type SnapshotFilter struct {
 	Environment, Session ID
 	Name                 string
+}
+
+// FetchStore keeps fetches of code.
+type FetchStore interface {
+	Create(ctx context.Context, f *SourceFetch) error
+	ByID(ctx context.Context, id ID) (*SourceFetch, error)
+	// Open lists those that are not final, oldest first.
+	Open(ctx context.Context) ([]SourceFetch, error)
+	// Transition stores f's status, error, code and times if the stored status is
+	// one of from, and reports whether it was.
+	Transition(ctx context.Context, f *SourceFetch, from ...BuildStatus) (bool, error)
 }
 
 // EventStore keeps events.

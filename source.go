@@ -1,6 +1,9 @@
 package nixspace
 
-import "strconv"
+import (
+	"strconv"
+	"time"
+)
 
 // SourceKind says what sort of thing a [CodeSource] is.
 type SourceKind string
@@ -87,4 +90,33 @@ type FetchedCode struct {
 	History bool
 	// Notes are what a person should know: what was left out, and why.
 	Notes []string
+}
+
+// SourceFetch is one attempt to fetch the code of a source. Its states are those of
+// a build. What opens a private source is kept in the memory of the server alone:
+// where that ended meanwhile, the fetch fails.
+type SourceFetch struct {
+	ID        ID
+	Source    CodeSource
+	Private   bool // credentials were given
+	Status    BuildStatus
+	Error     string
+	ErrorCode string
+	Code      *FetchedCode // once it succeeded
+	CreatedAt time.Time
+	CreatedBy ID
+	// Zero until it started and ended.
+	StartedAt, FinishedAt time.Time
+}
+
+// SourceUpdate is one piece of news about a fetch. One field is set.
+type SourceUpdate struct {
+	Fetch    *SourceFetch
+	Progress *Progress
+}
+
+// Template is a project that NixSpace brings, to begin with.
+type Template struct {
+	Name        string // as template:NAME names it
+	Description string // one line
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/app/builds"
 	"github.com/nixspace/nixspace/app/environments"
+	"github.com/nixspace/nixspace/app/fetches"
 	"github.com/nixspace/nixspace/app/inspect"
 	"github.com/nixspace/nixspace/app/records"
 	"github.com/nixspace/nixspace/app/sessions"
@@ -29,6 +30,7 @@ type (
 	inspectCases     = inspect.UseCases
 	transferCases    = transfer.UseCases
 	sessionCases     = sessions.UseCases
+	sourceCases      = fetches.UseCases
 )
 
 // App is the set of use cases. It is safe for concurrent use. [App.Run] must run
@@ -39,11 +41,13 @@ type App struct {
 	*inspectCases
 	*transferCases
 	*sessionCases
+	*sourceCases
 	records *records.Records
 	tasks   *work.Tasks
 }
 
-// Config is what App works with. All fields but HibernateAfter are required.
+// Config is what App works with. All fields but HibernateAfter and Sources are
+// required.
 type Config struct {
 	Store      records.Store
 	Packages   builds.Packages
@@ -51,6 +55,7 @@ type Config struct {
 	Workspaces environments.Workspaces
 	Jobs       builds.Jobs
 	Log        *slog.Logger
+	Sources    fetches.Parts
 	// HibernateAfter is how long nobody must have worked in a session before it is
 	// hibernated; never when 0.
 	HibernateAfter time.Duration
@@ -70,6 +75,7 @@ func New(cfg Config) *App {
 			Builds: b, Environments: e, Tasks: tasks, Progress: progress,
 			HibernateAfter: cfg.HibernateAfter, Log: cfg.Log,
 		}),
+		sourceCases: fetches.New(fetches.Config{Records: r, Packages: cfg.Packages, Progress: progress, Log: cfg.Log, Parts: cfg.Sources}),
 	}
 }
 
@@ -90,13 +96,16 @@ func (a *App) Run(ctx context.Context) error {
 // Reconcile brings the database and the machines of this host together: it
 // finds sessions that survived a restart of the server, fails those whose
 // machine is gone, ends machines that no session owns, and queues again builds
-// that a crash interrupted. It runs at start, before requests are served.
+// and fetches that a crash interrupted. It runs at start, before requests are served.
 func (a *App) Reconcile(ctx context.Context) error {
 	ctx = nixspace.AsSystem(ctx)
 	if err := a.buildCases.Reconcile(ctx); err != nil {
 		return err
 	}
 	if err := a.environmentCases.Reconcile(ctx); err != nil {
+		return err
+	}
+	if err := a.sourceCases.Reconcile(ctx); err != nil {
 		return err
 	}
 	return a.sessionCases.Reconcile(ctx)

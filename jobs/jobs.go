@@ -37,12 +37,14 @@ const (
 	fetchCooldown = 5 * time.Millisecond
 )
 
-// Builder does the work of build jobs. [app.App] implements it.
-type Builder interface {
+// Worker does the work of jobs. [app.App] implements it.
+type Worker interface {
 	// RunBuild realises a build and records how it ended. It returns an error
 	// only when that could not be done or recorded, and another try may help.
 	// It can be called again after any failure or crash.
 	RunBuild(ctx context.Context, build nixspace.ID) error
+	// RunFetch fetches the code of a project, likewise.
+	RunFetch(ctx context.Context, fetch nixspace.ID) error
 }
 
 // Config says how a queue works.
@@ -61,7 +63,7 @@ type Queue struct {
 	cfg      Config
 	pool     *pgxpool.Pool
 	client   *river.Client[pgx.Tx]
-	builder  atomic.Pointer[Builder] // set by Start
+	worker   atomic.Pointer[Worker] // set by Start
 	stopping atomic.Bool
 }
 
@@ -102,10 +104,13 @@ func New(pool *pgxpool.Pool, cfg Config) (*Queue, error) {
 	if err := river.AddWorkerSafely(workers, &buildWorker{queue: q}); err != nil {
 		return nil, fmt.Errorf("register the build worker: %w", err)
 	}
+	if err := river.AddWorkerSafely(workers, &sourceWorker{queue: q}); err != nil {
+		return nil, fmt.Errorf("register the worker of fetches: %w", err)
+	}
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		ID:                   cfg.Server + "/" + string(nixspace.NewID()),
 		Logger:               cfg.Log,
-		Queues:               map[string]river.QueueConfig{queueBuild: {MaxWorkers: cfg.Builds}},
+		Queues:               map[string]river.QueueConfig{queueBuild: {MaxWorkers: cfg.Builds}, queueSource: {MaxWorkers: sourceWorkers}},
 		Workers:              workers,
 		FetchCooldown:        fetchCooldown,
 		RescueStuckJobsAfter: buildLimit + time.Hour,
@@ -138,8 +143,8 @@ func (q *Queue) Rescue(ctx context.Context) (int64, error) {
 }
 
 // Start begins to work jobs, until Stop.
-func (q *Queue) Start(ctx context.Context, b Builder) error {
-	q.builder.Store(&b)
+func (q *Queue) Start(ctx context.Context, w Worker) error {
+	q.worker.Store(&w)
 	// River ends when the context does, and without grace; Stop does it better.
 	if err := q.client.Start(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("start the job queue: %w", err)
@@ -151,7 +156,7 @@ func (q *Queue) Start(ctx context.Context, b Builder) error {
 // returns when they have ended. It may be called when Start was not.
 func (q *Queue) Stop(ctx context.Context) error {
 	q.stopping.Store(true)
-	if q.builder.Load() == nil {
+	if q.worker.Load() == nil {
 		return nil
 	}
 	if err := q.client.StopAndCancel(ctx); err != nil {
@@ -210,7 +215,7 @@ func (*buildWorker) Timeout(*river.Job[buildArgs]) time.Duration { return buildL
 
 // Work runs one attempt.
 func (w *buildWorker) Work(ctx context.Context, job *river.Job[buildArgs]) error {
-	err := (*w.queue.builder.Load()).RunBuild(ctx, job.Args.Build)
+	err := (*w.queue.worker.Load()).RunBuild(ctx, job.Args.Build)
 	switch {
 	case err == nil:
 		return nil

@@ -50,6 +50,7 @@ func TestMain(m *testing.M) {
 type builderFunc func(context.Context, nixspace.ID) error
 
 func (f builderFunc) RunBuild(ctx context.Context, id nixspace.ID) error { return f(ctx, id) }
+func (f builderFunc) RunFetch(ctx context.Context, id nixspace.ID) error { return f(ctx, id) }
 
 // fakeTx is the part of a store's transaction that the queue uses.
 type fakeTx struct {
@@ -74,7 +75,7 @@ func newQueue(t *testing.T, pool *pgxpool.Pool, server string) *Queue {
 	return q
 }
 
-func startQueue(t *testing.T, q *Queue, b Builder) {
+func startQueue(t *testing.T, q *Queue, b Worker) {
 	t.Helper()
 	if err := q.Start(testContext(t), b); err != nil {
 		t.Fatal(err)
@@ -325,5 +326,39 @@ func TestMigrateTwiceAtOnce(t *testing.T) {
 		if err := receive(t, errs); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestFetches queues fetches as it does builds, and cancels one.
+func TestFetches(t *testing.T) {
+	pool := postgrestest.Pool(t, Migrate)
+	q := newQueue(t, pool, "server")
+	ctx := testContext(t)
+	add := func() nixspace.ID {
+		id := nixspace.NewID()
+		if err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error { return q.EnqueueFetch(ctx, fakeTx{tx: tx}, id) }); err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	begun, ended := make(chan nixspace.ID), make(chan nixspace.ID)
+	startQueue(t, q, builderFunc(func(ctx context.Context, id nixspace.ID) error {
+		begun <- id
+		<-ctx.Done()
+		ended <- id
+		return nil
+	}))
+	id := add()
+	if got := receive(t, begun); got != id {
+		t.Fatalf("worked %s, want %s", got, id)
+	}
+	if err := q.CancelFetch(ctx, id); err != nil {
+		t.Fatal(err)
+	}
+	if got := receive(t, ended); got != id {
+		t.Fatalf("ended %s, want %s", got, id)
+	}
+	if err := q.CancelFetch(ctx, nixspace.NewID()); err != nil {
+		t.Errorf("a fetch without a job: %v", err)
 	}
 }

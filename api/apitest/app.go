@@ -43,6 +43,7 @@ type App struct {
 	builds       []nixspace.Build
 	sessions     []nixspace.Session
 	events       []nixspace.Event
+	fetches      []nixspace.SourceFetch
 	calls        map[string]int
 	watching     int
 }

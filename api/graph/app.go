@@ -8,6 +8,7 @@ import (
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/app"
 	"github.com/nixspace/nixspace/app/environments"
+	"github.com/nixspace/nixspace/app/fetches"
 	"github.com/nixspace/nixspace/app/inspect"
 	"github.com/nixspace/nixspace/app/sessions"
 )
@@ -26,6 +27,7 @@ type App interface {
 	Catalog
 	Events
 	Differences
+	Sources
 	Terminals
 	Services
 }
@@ -138,6 +140,16 @@ type Events interface {
 type Differences interface {
 	Diff(ctx context.Context, in inspect.DiffQuery) (*inspect.Difference, error)
 	Why(ctx context.Context, in inspect.WhyQuery) (*inspect.Reasons, error)
+}
+
+// Sources are the use cases of where code comes from.
+type Sources interface {
+	Templates(ctx context.Context) ([]nixspace.Template, error)
+	FetchSource(ctx context.Context, in fetches.FetchSource) (*nixspace.SourceFetch, error)
+	FetchByID(ctx context.Context, id nixspace.ID) (*nixspace.SourceFetch, error)
+	CancelFetch(ctx context.Context, id nixspace.ID) (*nixspace.SourceFetch, error)
+	WatchFetch(ctx context.Context, id nixspace.ID) (<-chan nixspace.SourceUpdate, error)
+	Detect(ctx context.Context, workspace, name string) (*fetches.Detection, error)
 }
 
 var _ App = (*app.App)(nil)

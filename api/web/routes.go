@@ -74,6 +74,30 @@ func (h *Handler) putWorkspace(w http.ResponseWriter, r *http.Request) {
 	}{ws.Digest, ws.Size, ws.Files})
 }
 
+// putArchive stores the archive of code, or the flake.nix, that is the request's
+// body.
+func (h *Handler) putArchive(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength > h.cfg.MaxWorkspace {
+		h.fail(w, r, &http.MaxBytesError{Limit: h.cfg.MaxWorkspace})
+		return
+	}
+	code, err := h.cfg.App.Unpack(r.Context(), http.MaxBytesReader(w, r.Body, h.cfg.MaxWorkspace))
+	if err != nil {
+		var large *http.MaxBytesError
+		if errors.As(err, &large) {
+			err = large
+		}
+		h.fail(w, r, err)
+		return
+	}
+	writeJSON(w, http.StatusCreated, struct {
+		Digest string   `json:"digest"`
+		Size   int64    `json:"size"`
+		Files  int      `json:"files"`
+		Notes  []string `json:"notes"`
+	}{code.Workspace.Digest, code.Workspace.Size, code.Workspace.Files, append([]string{}, code.Notes...)})
+}
+
 // logs streams the log of a session's machine, or of one of its services.
 func (h *Handler) logs(w http.ResponseWriter, r *http.Request) {
 	m, err := h.cfg.App.Machine(r.Context(), r.PathValue("ref"))

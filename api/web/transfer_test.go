@@ -36,3 +36,16 @@ func TestTransfer(t *testing.T) {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
+
+func TestArchives(t *testing.T) {
+	s := start(t, func(c *web.Config) { c.MaxWorkspace = 1000 })
+	for body, want := range map[string]int{"an archive": http.StatusCreated, strings.Repeat("x", 1001): http.StatusRequestEntityTooLarge} {
+		res, got, _ := s.do("PUT", "/api/v1/archives", strings.NewReader(body))
+		if res != want || want == http.StatusCreated && !strings.Contains(got, `"size":10,"files":1,"notes":[]`) {
+			t.Errorf("%d bytes: %d %s", len(body), res, got)
+		}
+	}
+	if res, _, _ := s.do("PUT", "/api/v1/archives", strings.NewReader("x"), "Authorization", ""); res != http.StatusUnauthorized {
+		t.Errorf("by nobody: %d", res)
+	}
+}

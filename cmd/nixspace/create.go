@@ -1,36 +1,45 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/cmd/nixspace/client"
 	"github.com/nixspace/nixspace/cmd/nixspace/pack"
 	"github.com/nixspace/nixspace/cmd/nixspace/term"
+	"github.com/nixspace/nixspace/env/manifest"
 )
 
 type createCmd struct {
 	Name     string `arg:"" help:"The project's name, and that of its first environment."`
-	Path     string `arg:"" optional:"" default:"." help:"The folder with the code. In a git work tree, what git ignores stays out."`
-	Manifest string `xor:"definition" placeholder:"FILE" help:"The manifest (- for standard input). Without it, the nixspace.toml in the folder."`
+	Source   string `arg:"" optional:"" default:"." help:"Where the code is: a folder (in a git work tree, without what git ignores), an archive or flake.nix, the address of a repository, or template:NAME."`
+	Manifest string `xor:"definition" placeholder:"FILE" help:"The manifest (- for standard input). Without it, the nixspace.toml of the code, or else one made of what its other files say."`
 	Flake    string `type:"path" xor:"definition" placeholder:"DIR" help:"Make the environment of a flake: a folder, or its flake.nix. A nixspace.toml beside it comes on top."`
 	flakeFlags
 	OverrideInput []string `sep:"none" placeholder:"NAME=catalog" help:"With --flake, use the catalog in place of an input."`
 	NoCode        bool     `help:"Send no code; needs --manifest or --flake."`
+	sourceFlags
+	Set    []string `sep:"none" placeholder:"KEY=VALUE" help:"Decide something yourself: a package's version, or any key of the manifest."`
+	Remove []string `sep:"none" placeholder:"PACKAGE" help:"Leave a package out, or any key of the manifest."`
+	DryRun bool     `help:"Make nothing; print what the environment would be, and why."`
 	codeLimit
 	Detach bool `short:"d" help:"Do not wait for the build."`
 }
 
 // Help says more than one line about the verb.
 func (*createCmd) Help() string {
-	return "The code is packed, sent to the server, and put at /workspace in every session. Then the environment is built.\n\nExamples:\n  nixspace create shop ./shop\n  nixspace create tools --flake ./tools\n  nixspace create tools --flake flake.nix --override-input nixpkgs=catalog"
+	return "The code goes to /workspace in every session. Code with a nixspace.toml has the environment that it says; for other code the files that say " +
+		"what it needs for other tools are read, and each choice is printed with its reason. Then the environment is built.\n\nExamples:\n" +
+		"  nixspace create shop ./shop\n  nixspace create shop https://github.com/acme/shop/tree/main/api\n" +
+		"  nixspace create shop github:acme/shop --ref v2 --set nodejs=22\n  nixspace create shop --template node-postgres\n" +
+		"  nixspace create tools --flake ./tools\n  nixspace create tools --flake flake.nix --override-input nixpkgs=catalog"
 }
 
 // codeLimit is the flag for how large a project's code may be, the same for who
@@ -48,14 +57,16 @@ func (c *createCmd) Run(ctx context.Context, g *globals, std streams) error {
 	if err := nixspace.CheckName("a project", c.Name); err != nil {
 		return err
 	}
-	if strings.Contains(c.Path, "://") || strings.HasPrefix(c.Path, "git@") {
-		return nixspace.Errorf(nixspace.KindInvalid, "repository_url", "a repository's address cannot be used yet").
-			WithHint("clone it, and give the folder: git clone %s", c.Path)
-	}
-	manifest, err := c.definition(std)
+	text, err := c.definition(std)
 	if err != nil {
 		return err
 	}
+	set, err1 := setEdits(c.Set)
+	remove, err2 := removeEdits(c.Remove)
+	if err := cmp.Or(err1, err2); err != nil {
+		return err
+	}
+	edits := manifestEdits(append(set, remove...))
 	api, err := g.connect()
 	if err != nil {
 		return err
@@ -65,20 +76,47 @@ func (c *createCmd) Run(ctx context.Context, g *globals, std streams) error {
 	defer d.Close()
 	begin := time.Now()
 
-	var ws client.Workspace
-	source := "manifest"
+	from := origin{source: "manifest"}
 	if c.Flake != "" {
-		source = "flake"
+		from.source = "flake"
 	}
 	if !c.NoCode {
-		if source, err = sourceName(c.Path); err != nil {
+		if from, err = c.get(ctx, api, d, std, c.Source, c.limits()); err != nil {
 			return err
 		}
-		if ws, err = upload(ctx, api, d, c.Path, c.limits()); err != nil {
+		for _, n := range from.notes {
+			d.Printf("note: %s", term.Clean(n))
+		}
+	}
+	var found *client.Detection
+	if text == "" && from.workspace != "" {
+		if found, err = api.Detect(ctx, from.workspace, c.Name); err != nil {
+			return err
+		}
+		if found.Own || len(found.Choices) > 0 || len(edits) > 0 {
+			text = found.Manifest
+		}
+	}
+	if text != "" && len(edits) > 0 {
+		if text, err = manifest.Apply(text, edits); err != nil {
 			return err
 		}
 	}
-	project, environment, build, err := api.CreateProject(ctx, c.Name, source, ws.Digest, manifest, "")
+	if found != nil && !g.JSON {
+		d.Close()
+		printDetection(pick(c.DryRun, std.Err, std.Out), found)
+		d = g.display(std)
+		defer d.Close()
+	}
+	if c.DryRun {
+		d.Close()
+		if g.JSON {
+			return printJSON(std.Out, map[string]any{"source": from.source, "workspace": from.workspace, "manifest": text, "detection": found})
+		}
+		_, err := io.WriteString(std.Out, text)
+		return err
+	}
+	project, environment, build, err := api.CreateProject(ctx, c.Name, from.source, from.workspace, text, "")
 	if err != nil {
 		return err
 	}
@@ -89,7 +127,7 @@ func (c *createCmd) Run(ctx context.Context, g *globals, std streams) error {
 	}
 	d.Close()
 	if g.JSON {
-		return printJSON(std.Out, map[string]any{"project": project, "environment": environment, "build": build})
+		return printJSON(std.Out, map[string]any{"project": project, "environment": environment, "build": build, "detection": found})
 	}
 	return printHead(std.Out, environment, build, time.Since(begin))
 }
@@ -115,12 +153,20 @@ func (c *createCmd) definition(std streams) (string, error) {
 	if isFile(c.Flake) {
 		beside = filepath.Dir(c.Flake)
 	}
-	if c.Path == "." { // not said otherwise: the code is where the flake is, and a flake.nix alone has none
-		if c.Path = beside; isFile(c.Flake) {
+	if c.Source == "." { // not said otherwise: the code is where the flake is, and a flake.nix alone has none
+		if c.Source = beside; isFile(c.Flake) {
 			c.NoCode = true
 		}
 	}
 	return compose(beside, files, by)
+}
+
+// pick returns one of two.
+func pick[T any](first bool, a, b T) T {
+	if first {
+		return a
+	}
+	return b
 }
 
 func (c *createCmd) readManifest(std streams) (string, error) {

@@ -68,7 +68,6 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"add", "shop", "redis@"}, "write PACKAGE or PACKAGE@VERSION"},
 		{[]string{"branch", "shop", "Über"}, "use 1 to 63"},
 		{[]string{"create", "7", "."}, "use 1 to 63"},
-		{[]string{"create", "shop", "https://example.org/shop"}, "clone it"},
 		{[]string{"--url", "ftp://x", "list"}, "give a URL"},
 		{[]string{"show", "shop", "--flake", "--lock"}, "can't be used together"},
 	} {

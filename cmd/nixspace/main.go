@@ -33,21 +33,22 @@ type commands struct {
 	Doctor doctorCmd `cmd:"" group:"server" help:"Check whether this machine has what NixSpace needs."`
 	Runner runnerCmd `cmd:"" hidden:"" help:"Run the machine of one session (started by the server)."`
 
-	Create   createCmd   `cmd:"" group:"environments" help:"Make a project and its first environment from a folder of code."`
-	Init     initCmd     `cmd:"" group:"environments" help:"Write a nixspace.toml for a folder, from what its files say."`
-	List     listCmd     `cmd:"" group:"environments" aliases:"ls" help:"List environments, projects or sessions."`
-	Show     showCmd     `cmd:"" group:"environments" help:"Show an environment, a version or a session."`
-	Branch   branchCmd   `cmd:"" group:"environments" help:"Make an environment from another one."`
-	Set      setCmd      `cmd:"" group:"environments" help:"Change values of an environment."`
-	Add      addCmd      `cmd:"" group:"environments" help:"Add packages to an environment."`
-	Remove   removeCmd   `cmd:"" group:"environments" help:"Remove packages from an environment."`
-	Flake    flakeCmd    `cmd:"" group:"environments" help:"Show and change the flake of an environment that is made of one."`
-	Build    buildCmd    `cmd:"" group:"environments" help:"Build an environment or version."`
-	Diff     diffCmd     `cmd:"" group:"environments" help:"Show what differs between two environments or versions."`
-	Why      whyCmd      `cmd:"" group:"environments" help:"Show why a package is in an environment."`
-	Export   exportCmd   `cmd:"" group:"environments" help:"Write an environment into a file, or as a flake."`
-	Generate generateCmd `cmd:"" group:"environments" help:"Write an environment as a Dev Container, a Dockerfile or for direnv."`
-	Import   importCmd   `cmd:"" group:"environments" help:"Make an environment out of a file."`
+	Create    createCmd    `cmd:"" group:"environments" help:"Make a project and its first environment from code, wherever it is."`
+	Templates templatesCmd `cmd:"" group:"environments" help:"List the projects to begin with."`
+	Init      initCmd      `cmd:"" group:"environments" help:"Write a nixspace.toml for a folder, from what its files say."`
+	List      listCmd      `cmd:"" group:"environments" aliases:"ls" help:"List environments, projects or sessions."`
+	Show      showCmd      `cmd:"" group:"environments" help:"Show an environment, a version or a session."`
+	Branch    branchCmd    `cmd:"" group:"environments" help:"Make an environment from another one."`
+	Set       setCmd       `cmd:"" group:"environments" help:"Change values of an environment."`
+	Add       addCmd       `cmd:"" group:"environments" help:"Add packages to an environment."`
+	Remove    removeCmd    `cmd:"" group:"environments" help:"Remove packages from an environment."`
+	Flake     flakeCmd     `cmd:"" group:"environments" help:"Show and change the flake of an environment that is made of one."`
+	Build     buildCmd     `cmd:"" group:"environments" help:"Build an environment or version."`
+	Diff      diffCmd      `cmd:"" group:"environments" help:"Show what differs between two environments or versions."`
+	Why       whyCmd       `cmd:"" group:"environments" help:"Show why a package is in an environment."`
+	Export    exportCmd    `cmd:"" group:"environments" help:"Write an environment into a file, or as a flake."`
+	Generate  generateCmd  `cmd:"" group:"environments" help:"Write an environment as a Dev Container, a Dockerfile or for direnv."`
+	Import    importCmd    `cmd:"" group:"environments" help:"Make an environment out of a file."`
 
 	Rename    renameCmd    `cmd:"" group:"environments" help:"Give an environment another name."`
 	Delete    deleteCmd    `cmd:"" group:"environments" help:"Delete environments; undelete brings them back."`

@@ -8,6 +8,9 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/http/cgi"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,6 +28,8 @@ import (
 	"github.com/nixspace/nixspace/api/web"
 	"github.com/nixspace/nixspace/app"
 	"github.com/nixspace/nixspace/app/apptest"
+	"github.com/nixspace/nixspace/cmd/nixspace/server"
+	"github.com/nixspace/nixspace/internal/dial"
 	"github.com/nixspace/nixspace/internal/statedir"
 	"github.com/nixspace/nixspace/jobs"
 	"github.com/nixspace/nixspace/state/postgres"
@@ -55,6 +60,9 @@ func TestScript(t *testing.T) {
 			e.Setenv("SERVER_URL", s.file.URL)
 			e.Setenv("SERVER_TOKEN", s.file.Token)
 			e.Setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+			forge := serveGit(e.WorkDir)
+			e.Defer(forge.Close)
+			e.Setenv("FORGE", forge.URL)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -69,6 +77,28 @@ func TestScript(t *testing.T) {
 			},
 		},
 	})
+}
+
+// serveGit serves the repositories in a folder, as forges do. Who asks for
+// private must have the token let-me-in.
+func serveGit(dir string) *httptest.Server {
+	path, _ := exec.Command("git", "--exec-path").Output() // without git the scripts skip it
+	backend := &cgi.Handler{
+		Path: filepath.Join(strings.TrimSpace(string(path)), "git-http-backend"), Stderr: io.Discard,
+		Env: []string{
+			"GIT_PROJECT_ROOT=" + dir, "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_GLOBAL=/dev/null",
+			"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*",
+		},
+	}
+	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, token, _ := r.BasicAuth()
+		if strings.HasPrefix(r.URL.Path, "/private/") && token != "let-me-in" {
+			w.Header().Set("WWW-Authenticate", `Basic realm="forge"`)
+			http.Error(w, "who are you", http.StatusUnauthorized)
+			return
+		}
+		backend.ServeHTTP(w, r)
+	}))
 }
 
 type serverKey struct{}
@@ -181,8 +211,14 @@ func startServer(t *testing.T, state string) (*testServer, error) {
 		return nil, err
 	}
 	s := &testServer{packages: apptest.NewPackages(), machines: apptest.NewMachines()}
+	parts, err := server.Sources(filepath.Join(state, "fetch"), nixspace.CodeLimits{}, dial.Policy{Private: true}, ws, log)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	parts.Jobs = queue
 	a := app.New(app.Config{
-		Store: db, Packages: s.packages, Machines: hostMachines{s.machines, filepath.Join(state, "sessions")},
+		Sources: parts, Store: db, Packages: s.packages, Machines: hostMachines{s.machines, filepath.Join(state, "sessions")},
 		Workspaces: ws, Jobs: queue, Log: log,
 	})
 	owner, err := a.Owner(ctx, "owner")

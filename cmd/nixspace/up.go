@@ -14,6 +14,7 @@ import (
 	"github.com/nixspace/nixspace/cmd/nixspace/client"
 	"github.com/nixspace/nixspace/cmd/nixspace/server"
 	"github.com/nixspace/nixspace/cmd/nixspace/term"
+	"github.com/nixspace/nixspace/internal/dial"
 	"github.com/nixspace/nixspace/internal/telemetry"
 )
 
@@ -35,7 +36,8 @@ type upCmd struct {
 
 // networks are the flags that say what may be reached from here.
 type networks struct {
-	PrivateNetworks bool `name:"allow-private-networks" env:"NIXSPACE_ALLOW_PRIVATE_NETWORKS" help:"Let sessions reach private networks too, as far as the environment's own policy does (10.0.0.0/8, 192.168.0.0/16 and so on). This machine itself is reached only where an environment names it. Link-local addresses and the metadata services of clouds stay refused."`
+	PrivateNetworks bool     `name:"allow-private-networks" env:"NIXSPACE_ALLOW_PRIVATE_NETWORKS" help:"Let sessions reach private networks too, as far as the environment's own policy does (10.0.0.0/8, 192.168.0.0/16 and so on). This machine itself is reached only where an environment names it. Link-local addresses and the metadata services of clouds stay refused."`
+	AllowNetworks   []string `name:"allow-network" env:"NIXSPACE_ALLOW_NETWORKS" placeholder:"NETWORK" help:"A private network that code may be fetched from, as 10.1.0.0/16, an address, or private for all of them. Without it only public addresses are reached. Metadata services and link-local addresses never are."`
 }
 
 // restPolicy are the flags that say when sessions are put to rest.
@@ -88,13 +90,17 @@ func (c *upCmd) Run(ctx context.Context, g *globals, std streams) error {
 	if server.Public(c.Listen) {
 		log.Warn("the server can be reached from other machines, and its address is not encrypted: put a proxy with TLS before it", "listen", c.Listen)
 	}
+	reach, err := dial.ParsePolicy(c.AllowNetworks...)
+	if err != nil {
+		return err
+	}
 	ctx, force, stop := watchSignals(ctx, d, log)
 	defer stop()
 
 	show := &progressShower{d: d, log: log}
 	err = server.Run(ctx, server.Config{
 		State: state, Listen: c.Listen, Hosts: c.Hosts, DatabaseURL: c.DatabaseURL, PGBin: c.PGBin,
-		Version: version, Log: log, Parts: server.Real(server.Settings{Accel: c.Accel, Mirror: c.Mirror, PrivateNetworks: c.PrivateNetworks}),
+		Version: version, Log: log, Parts: server.Real(server.Settings{Accel: c.Accel, Mirror: c.Mirror, PrivateNetworks: c.PrivateNetworks, Reach: reach}),
 		Code: c.limits(), MaxImport: max(c.MaxImport, 1) << 20, Rest: server.Rest{OnExit: server.OnExit(c.OnExit), HibernateAfter: c.HibernateAfter}, Report: show.step, Progress: d.Report, Force: force,
 		Ready: func(ctx context.Context, r server.Running) error {
 			if d == nil {

@@ -128,7 +128,7 @@ func (g *git) settings(more map[string]string) {
 // that the source names and no other, wherever a redirect leads.
 const credentialHelper = `!f() { test "$1" = get || return 0; h= p=; ` +
 	`while IFS= read -r l && test -n "$l"; do case $l in host=*) h=${l#host=};; protocol=*) p=${l#protocol=};; esac; done; ` +
-	`test "$p://$h" = "$NIXSPACE_SOURCE_HOST" && printf 'username=%s\npassword=%s\n' "$NIXSPACE_SOURCE_USER" "$NIXSPACE_SOURCE_TOKEN"; }; f`
+	`test "$p://$h" = "$SOURCE_HOST" && printf 'username=%s\npassword=%s\n' "$SOURCE_USER" "$SOURCE_TOKEN"; }; f`
 
 // overHTTP sends git through a proxy of its own.
 func (g *git) overHTTP() error {
@@ -161,8 +161,8 @@ func (g *git) overHTTP() error {
 			return nixspace.Errorf(nixspace.KindInvalid, "source_credentials", "the token has a line break in it")
 		}
 		set["credential.helper"] = credentialHelper
-		g.env = append(g.env, "NIXSPACE_SOURCE_HOST="+g.url.Scheme+"://"+g.url.Host,
-			"NIXSPACE_SOURCE_USER="+tokenUser(g.url.Hostname(), g.cred.User), "NIXSPACE_SOURCE_TOKEN="+g.cred.Token)
+		g.env = append(g.env, "SOURCE_HOST="+g.url.Scheme+"://"+g.url.Host,
+			"SOURCE_USER="+tokenUser(g.url.Hostname(), g.cred.User), "SOURCE_TOKEN="+g.cred.Token)
 	}
 	g.settings(set)
 	return nil

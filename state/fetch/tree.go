@@ -92,7 +92,8 @@ func (t *tree) link(name, target string) error {
 	return t.tw.WriteHeader(&tar.Header{Name: name, Linkname: target, Typeflag: tar.TypeSymlink, Mode: 0o777, ModTime: epoch, Format: tar.FormatPAX})
 }
 
-// addFS writes the files of fsys.
+// addFS writes the files of fsys, those of a template: a name that ends in
+// ".template" loses that.
 func (t *tree) addFS(fsys fs.FS) error {
 	return fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -103,7 +104,7 @@ func (t *tree) addFS(fsys fs.FS) error {
 			return err
 		}
 		// An embedded file has no mode; a program says by its first bytes what it is.
-		return t.file(name, int64(len(b)), bytes.HasPrefix(b, []byte("#!")), bytes.NewReader(b))
+		return t.file(strings.TrimSuffix(name, ".template"), int64(len(b)), bytes.HasPrefix(b, []byte("#!")), bytes.NewReader(b))
 	})
 }
 

@@ -18,6 +18,7 @@ var channels = map[string]nixspace.NoticeTopic{
 	"nixspace_event":   nixspace.NoticeEvent,
 	"nixspace_build":   nixspace.NoticeBuild,
 	"nixspace_session": nixspace.NoticeSession,
+	"nixspace_fetch":   nixspace.NoticeFetch,
 }
 
 // noticeHub hands what one listening connection hears to many subscribers. The

@@ -12,6 +12,7 @@ import (
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/api/graph/model"
 	"github.com/nixspace/nixspace/app/environments"
+	"github.com/nixspace/nixspace/app/fetches"
 	"github.com/nixspace/nixspace/app/sessions"
 	gqlparser "github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -28,6 +29,7 @@ type ResolverRoot interface {
 	BlameLine() BlameLineResolver
 	Build() BuildResolver
 	Environment() EnvironmentResolver
+	FetchedCode() FetchedCodeResolver
 	HeadMove() HeadMoveResolver
 	LogEntry() LogEntryResolver
 	Merge() MergeResolver
@@ -36,6 +38,7 @@ type ResolverRoot interface {
 	Query() QueryResolver
 	Session() SessionResolver
 	Snapshot() SnapshotResolver
+	SourceFetch() SourceFetchResolver
 	Subscription() SubscriptionResolver
 	Tag() TagResolver
 	Terminal() TerminalResolver
@@ -132,6 +135,31 @@ type ComplexityRoot struct {
 		To        func(childComplexity int) int
 	}
 
+	DefinedEnvironment struct {
+		File func(childComplexity int) int
+		Tool func(childComplexity int) int
+	}
+
+	DetectedChoice struct {
+		Attr    func(childComplexity int) int
+		File    func(childComplexity int) int
+		Line    func(childComplexity int) int
+		Path    func(childComplexity int) int
+		Reason  func(childComplexity int) int
+		Value   func(childComplexity int) int
+		Version func(childComplexity int) int
+	}
+
+	Detection struct {
+		Choices   func(childComplexity int) int
+		Conflicts func(childComplexity int) int
+		Defined   func(childComplexity int) int
+		Lacks     func(childComplexity int) int
+		Manifest  func(childComplexity int) int
+		Notes     func(childComplexity int) int
+		Own       func(childComplexity int) int
+	}
+
 	Diff struct {
 		Changes func(childComplexity int) int
 		Closure func(childComplexity int) int
@@ -223,6 +251,17 @@ type ComplexityRoot struct {
 		ProjectID     func(childComplexity int) int
 		Seq           func(childComplexity int) int
 		SessionID     func(childComplexity int) int
+	}
+
+	FetchedCode struct {
+		Commit    func(childComplexity int) int
+		Dir       func(childComplexity int) int
+		Files     func(childComplexity int) int
+		History   func(childComplexity int) int
+		Notes     func(childComplexity int) int
+		Ref       func(childComplexity int) int
+		Size      func(childComplexity int) int
+		Workspace func(childComplexity int) int
 	}
 
 	FlakeFile struct {
@@ -361,6 +400,7 @@ type ComplexityRoot struct {
 		BranchWithData      func(childComplexity int, input environments.Branch, session string) int
 		Build               func(childComplexity int, version string) int
 		CancelBuild         func(childComplexity int, id nixspace.ID) int
+		CancelFetch         func(childComplexity int, id nixspace.ID) int
 		Change              func(childComplexity int, input environments.Change) int
 		CherryPick          func(childComplexity int, input environments.Pick) int
 		CloseTerminal       func(childComplexity int, session string, name string) int
@@ -369,6 +409,7 @@ type ComplexityRoot struct {
 		CreateTag           func(childComplexity int, input environments.CreateTag) int
 		DeleteEnvironment   func(childComplexity int, ref string) int
 		DeleteTag           func(childComplexity int, ref string) int
+		FetchSource         func(childComplexity int, input fetches.FetchSource) int
 		Fork                func(childComplexity int, input sessions.Fork) int
 		HibernateSession    func(childComplexity int, ref string) int
 		Merge               func(childComplexity int, input environments.Merge) int
@@ -461,6 +502,7 @@ type ComplexityRoot struct {
 	Query struct {
 		Blame        func(childComplexity int, ref string) int
 		Build        func(childComplexity int, id nixspace.ID) int
+		Detect       func(childComplexity int, workspace string, name string) int
 		Diff         func(childComplexity int, from string, to string, depth model.DiffDepth) int
 		Environment  func(childComplexity int, ref string) int
 		Environments func(childComplexity int, project *string, first *int, after *string) int
@@ -477,7 +519,9 @@ type ComplexityRoot struct {
 		Sessions     func(childComplexity int, environment *string, all *bool, first *int, after *string) int
 		Snapshot     func(childComplexity int, ref string) int
 		Snapshots    func(childComplexity int, of *string, all *bool, first *int, after *string) int
+		SourceFetch  func(childComplexity int, id nixspace.ID) int
 		Tags         func(childComplexity int, project *string) int
+		Templates    func(childComplexity int) int
 		Version      func(childComplexity int, ref string) int
 		Viewer       func(childComplexity int) int
 		Why          func(childComplexity int, ref string, what string, all bool) int
@@ -601,9 +645,29 @@ type ComplexityRoot struct {
 		TotalCount func(childComplexity int) int
 	}
 
+	SourceFetch struct {
+		Code          func(childComplexity int) int
+		CreatedAt     func(childComplexity int) int
+		Error         func(childComplexity int) int
+		ErrorCode     func(childComplexity int) int
+		FinishedAt    func(childComplexity int) int
+		ID            func(childComplexity int) int
+		Private       func(childComplexity int) int
+		Source        func(childComplexity int) int
+		StartedAt     func(childComplexity int) int
+		Status        func(childComplexity int) int
+		SuggestedName func(childComplexity int) int
+	}
+
+	SourceUpdate struct {
+		Fetch    func(childComplexity int) int
+		Progress func(childComplexity int) int
+	}
+
 	Subscription struct {
 		BuildUpdates   func(childComplexity int, id nixspace.ID) int
 		Events         func(childComplexity int, after *int64) int
+		FetchUpdates   func(childComplexity int, id nixspace.ID) int
 		SessionUpdates func(childComplexity int, ref string) int
 	}
 
@@ -615,6 +679,11 @@ type ComplexityRoot struct {
 		Project   func(childComplexity int) int
 		Ref       func(childComplexity int) int
 		Version   func(childComplexity int) int
+	}
+
+	Template struct {
+		Description func(childComplexity int) int
+		Name        func(childComplexity int) int
 	}
 
 	Terminal struct {
@@ -1009,6 +1078,105 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.DataMigration.To(childComplexity), true
+
+	case "DefinedEnvironment.file":
+		if e.ComplexityRoot.DefinedEnvironment.File == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DefinedEnvironment.File(childComplexity), true
+	case "DefinedEnvironment.tool":
+		if e.ComplexityRoot.DefinedEnvironment.Tool == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DefinedEnvironment.Tool(childComplexity), true
+
+	case "DetectedChoice.attr":
+		if e.ComplexityRoot.DetectedChoice.Attr == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DetectedChoice.Attr(childComplexity), true
+	case "DetectedChoice.file":
+		if e.ComplexityRoot.DetectedChoice.File == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DetectedChoice.File(childComplexity), true
+	case "DetectedChoice.line":
+		if e.ComplexityRoot.DetectedChoice.Line == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DetectedChoice.Line(childComplexity), true
+	case "DetectedChoice.path":
+		if e.ComplexityRoot.DetectedChoice.Path == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DetectedChoice.Path(childComplexity), true
+	case "DetectedChoice.reason":
+		if e.ComplexityRoot.DetectedChoice.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DetectedChoice.Reason(childComplexity), true
+	case "DetectedChoice.value":
+		if e.ComplexityRoot.DetectedChoice.Value == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DetectedChoice.Value(childComplexity), true
+	case "DetectedChoice.version":
+		if e.ComplexityRoot.DetectedChoice.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DetectedChoice.Version(childComplexity), true
+
+	case "Detection.choices":
+		if e.ComplexityRoot.Detection.Choices == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Detection.Choices(childComplexity), true
+	case "Detection.conflicts":
+		if e.ComplexityRoot.Detection.Conflicts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Detection.Conflicts(childComplexity), true
+	case "Detection.defined":
+		if e.ComplexityRoot.Detection.Defined == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Detection.Defined(childComplexity), true
+	case "Detection.lacks":
+		if e.ComplexityRoot.Detection.Lacks == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Detection.Lacks(childComplexity), true
+	case "Detection.manifest":
+		if e.ComplexityRoot.Detection.Manifest == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Detection.Manifest(childComplexity), true
+	case "Detection.notes":
+		if e.ComplexityRoot.Detection.Notes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Detection.Notes(childComplexity), true
+	case "Detection.own":
+		if e.ComplexityRoot.Detection.Own == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Detection.Own(childComplexity), true
 
 	case "Diff.changes":
 		if e.ComplexityRoot.Diff.Changes == nil {
@@ -1424,6 +1592,55 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Event.SessionID(childComplexity), true
+
+	case "FetchedCode.commit":
+		if e.ComplexityRoot.FetchedCode.Commit == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FetchedCode.Commit(childComplexity), true
+	case "FetchedCode.dir":
+		if e.ComplexityRoot.FetchedCode.Dir == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FetchedCode.Dir(childComplexity), true
+	case "FetchedCode.files":
+		if e.ComplexityRoot.FetchedCode.Files == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FetchedCode.Files(childComplexity), true
+	case "FetchedCode.history":
+		if e.ComplexityRoot.FetchedCode.History == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FetchedCode.History(childComplexity), true
+	case "FetchedCode.notes":
+		if e.ComplexityRoot.FetchedCode.Notes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FetchedCode.Notes(childComplexity), true
+	case "FetchedCode.ref":
+		if e.ComplexityRoot.FetchedCode.Ref == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FetchedCode.Ref(childComplexity), true
+	case "FetchedCode.size":
+		if e.ComplexityRoot.FetchedCode.Size == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FetchedCode.Size(childComplexity), true
+	case "FetchedCode.workspace":
+		if e.ComplexityRoot.FetchedCode.Workspace == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FetchedCode.Workspace(childComplexity), true
 
 	case "FlakeFile.path":
 		if e.ComplexityRoot.FlakeFile.Path == nil {
@@ -1983,6 +2200,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CancelBuild(childComplexity, args["id"].(nixspace.ID)), true
+	case "Mutation.cancelFetch":
+		if e.ComplexityRoot.Mutation.CancelFetch == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_cancelFetch_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CancelFetch(childComplexity, args["id"].(nixspace.ID)), true
 	case "Mutation.change":
 		if e.ComplexityRoot.Mutation.Change == nil {
 			break
@@ -2071,6 +2299,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.DeleteTag(childComplexity, args["ref"].(string)), true
+	case "Mutation.fetchSource":
+		if e.ComplexityRoot.Mutation.FetchSource == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_fetchSource_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.FetchSource(childComplexity, args["input"].(fetches.FetchSource)), true
 	case "Mutation.fork":
 		if e.ComplexityRoot.Mutation.Fork == nil {
 			break
@@ -2570,6 +2809,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Build(childComplexity, args["id"].(nixspace.ID)), true
+	case "Query.detect":
+		if e.ComplexityRoot.Query.Detect == nil {
+			break
+		}
+
+		args, err := ec.field_Query_detect_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Detect(childComplexity, args["workspace"].(string), args["name"].(string)), true
 	case "Query.diff":
 		if e.ComplexityRoot.Query.Diff == nil {
 			break
@@ -2742,6 +2992,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Snapshots(childComplexity, args["of"].(*string), args["all"].(*bool), args["first"].(*int), args["after"].(*string)), true
+	case "Query.sourceFetch":
+		if e.ComplexityRoot.Query.SourceFetch == nil {
+			break
+		}
+
+		args, err := ec.field_Query_sourceFetch_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.SourceFetch(childComplexity, args["id"].(nixspace.ID)), true
 	case "Query.tags":
 		if e.ComplexityRoot.Query.Tags == nil {
 			break
@@ -2753,6 +3014,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Tags(childComplexity, args["project"].(*string)), true
+	case "Query.templates":
+		if e.ComplexityRoot.Query.Templates == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.Templates(childComplexity), true
 	case "Query.version":
 		if e.ComplexityRoot.Query.Version == nil {
 			break
@@ -3286,6 +3553,86 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SnapshotConnection.TotalCount(childComplexity), true
 
+	case "SourceFetch.code":
+		if e.ComplexityRoot.SourceFetch.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceFetch.Code(childComplexity), true
+	case "SourceFetch.createdAt":
+		if e.ComplexityRoot.SourceFetch.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceFetch.CreatedAt(childComplexity), true
+	case "SourceFetch.error":
+		if e.ComplexityRoot.SourceFetch.Error == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceFetch.Error(childComplexity), true
+	case "SourceFetch.errorCode":
+		if e.ComplexityRoot.SourceFetch.ErrorCode == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceFetch.ErrorCode(childComplexity), true
+	case "SourceFetch.finishedAt":
+		if e.ComplexityRoot.SourceFetch.FinishedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceFetch.FinishedAt(childComplexity), true
+	case "SourceFetch.id":
+		if e.ComplexityRoot.SourceFetch.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceFetch.ID(childComplexity), true
+	case "SourceFetch.private":
+		if e.ComplexityRoot.SourceFetch.Private == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceFetch.Private(childComplexity), true
+	case "SourceFetch.source":
+		if e.ComplexityRoot.SourceFetch.Source == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceFetch.Source(childComplexity), true
+	case "SourceFetch.startedAt":
+		if e.ComplexityRoot.SourceFetch.StartedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceFetch.StartedAt(childComplexity), true
+	case "SourceFetch.status":
+		if e.ComplexityRoot.SourceFetch.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceFetch.Status(childComplexity), true
+	case "SourceFetch.suggestedName":
+		if e.ComplexityRoot.SourceFetch.SuggestedName == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceFetch.SuggestedName(childComplexity), true
+
+	case "SourceUpdate.fetch":
+		if e.ComplexityRoot.SourceUpdate.Fetch == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceUpdate.Fetch(childComplexity), true
+	case "SourceUpdate.progress":
+		if e.ComplexityRoot.SourceUpdate.Progress == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceUpdate.Progress(childComplexity), true
+
 	case "Subscription.buildUpdates":
 		if e.ComplexityRoot.Subscription.BuildUpdates == nil {
 			break
@@ -3308,6 +3655,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Subscription.Events(childComplexity, args["after"].(*int64)), true
+	case "Subscription.fetchUpdates":
+		if e.ComplexityRoot.Subscription.FetchUpdates == nil {
+			break
+		}
+
+		args, err := ec.field_Subscription_fetchUpdates_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Subscription.FetchUpdates(childComplexity, args["id"].(nixspace.ID)), true
 	case "Subscription.sessionUpdates":
 		if e.ComplexityRoot.Subscription.SessionUpdates == nil {
 			break
@@ -3362,6 +3720,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Tag.Version(childComplexity), true
+
+	case "Template.description":
+		if e.ComplexityRoot.Template.Description == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Template.Description(childComplexity), true
+	case "Template.name":
+		if e.ComplexityRoot.Template.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Template.Name(childComplexity), true
 
 	case "Terminal.cols":
 		if e.ComplexityRoot.Terminal.Cols == nil {
@@ -3624,6 +3995,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("CreateProjectInput", ec.unmarshalInputCreateProjectInput),
 			graphql.NewInputUnmarshaler("CreateTagInput", ec.unmarshalInputCreateTagInput),
 			graphql.NewInputUnmarshaler("EditInput", ec.unmarshalInputEditInput),
+			graphql.NewInputUnmarshaler("FetchSourceInput", ec.unmarshalInputFetchSourceInput),
 			graphql.NewInputUnmarshaler("ForkInput", ec.unmarshalInputForkInput),
 			graphql.NewInputUnmarshaler("MergeInput", ec.unmarshalInputMergeInput),
 			graphql.NewInputUnmarshaler("MigrateDataInput", ec.unmarshalInputMigrateDataInput),
@@ -4846,6 +5218,128 @@ extend type Machine {
   fallback: String!
 }
 `, BuiltIn: false},
+	{Name: "../schema/sources.graphqls", Input: `extend type Query {
+  "The projects that NixSpace brings, to begin with."
+  templates: [Template!]!
+  "One fetch of code."
+  sourceFetch(id: ID!): SourceFetch
+  "What environment stored code needs, and why. The name is the project's, for what is named after it."
+  detect(workspace: String!, name: String! = ""): Detection!
+}
+
+extend type Mutation {
+  "Fetches code and returns at once, with the fetch queued. What it stores is given to createProject as its workspace."
+  fetchSource(input: FetchSourceInput!): SourceFetch!
+  "Stops a fetch."
+  cancelFetch(id: ID!): SourceFetch!
+}
+
+extend type Subscription {
+  "The progress of a fetch, until it is final."
+  fetchUpdates(id: ID!): SourceUpdate!
+}
+
+"A project to begin with: template:NAME as a source."
+type Template {
+  name: String!
+  description: String!
+}
+
+input FetchSourceInput {
+  "A repository (https, ssh, github:owner/name, the address of a page of a forge), an archive's address, or template:NAME."
+  source: String!
+  "A branch, tag or commit, in place of what the source names."
+  ref: String! = ""
+  "The folder to take."
+  dir: String! = ""
+  "Goes with token; empty for what the server is known to expect."
+  user: String! = ""
+  "Opens a private source over https. It is kept in memory until the fetch has ended, and nowhere else."
+  token: String! = ""
+  "A private key that opens a private source over ssh, likewise."
+  key: String! = ""
+}
+
+"One attempt to fetch code."
+type SourceFetch {
+  id: ID!
+  "The source in words."
+  source: String!
+  "A name that a project of it might have; empty where there is no good one."
+  suggestedName: String!
+  private: Boolean!
+  status: BuildStatus!
+  "Why it failed; empty otherwise."
+  error: String!
+  errorCode: String!
+  createdAt: Time!
+  startedAt: Time
+  finishedAt: Time
+  "What was fetched; null until it succeeded."
+  code: FetchedCode
+}
+
+"Code that was fetched and stored."
+type FetchedCode {
+  "Its digest, for createProject and detect."
+  workspace: String!
+  "Bytes, uncompressed."
+  size: Int64!
+  files: Int!
+  "The full name of what was fetched, as refs/heads/main; empty for a commit and for what is no repository."
+  ref: String!
+  "Empty for what is no repository."
+  commit: String!
+  "The folder that was taken."
+  dir: String!
+  "Whether the history is there, so that git works in a session."
+  history: Boolean!
+  "What a person should know: what was left out, and why."
+  notes: [String!]!
+}
+
+"One piece of news about a fetch; one field is set."
+type SourceUpdate {
+  fetch: SourceFetch
+  progress: Progress
+}
+
+"What environment code needs."
+type Detection {
+  "A nixspace.toml: the code's own, or one that was made of what its other files say."
+  manifest: String!
+  "Whether it is the code's own. There are no reasons then."
+  own: Boolean!
+  choices: [DetectedChoice!]!
+  "Files that disagree, each as a sentence."
+  conflicts: [String!]!
+  "What the package source does not have, each as a sentence."
+  lacks: [String!]!
+  notes: [String!]!
+  "Environments that the code has in other tools' formats."
+  defined: [DefinedEnvironment!]!
+}
+
+"One thing that a manifest says, and why."
+type DetectedChoice {
+  "packages.nodejs, services.postgresql, scripts.test, ports.web"
+  path: String!
+  "As the manifest has it; empty for a table."
+  value: String!
+  "Of a package: what it resolves to."
+  attr: String!
+  version: String!
+  reason: String!
+  file: String!
+  "From 1; 0 for the file as a whole."
+  line: Int!
+}
+
+type DefinedEnvironment {
+  tool: String!
+  file: String!
+}
+`, BuiltIn: false},
 	{Name: "../schema/terminals.graphqls", Input: `extend type Machine {
   "What goes on inside, while it runs."
   view: MachineView!
@@ -5068,6 +5562,56 @@ func (ec *executionContext) childFields_DataMigration(ctx context.Context, field
 	return nil, fmt.Errorf("no field named %q was found under type DataMigration", field.Name)
 }
 
+func (ec *executionContext) childFields_DefinedEnvironment(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "tool":
+		return ec.fieldContext_DefinedEnvironment_tool(ctx, field)
+	case "file":
+		return ec.fieldContext_DefinedEnvironment_file(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DefinedEnvironment", field.Name)
+}
+
+func (ec *executionContext) childFields_DetectedChoice(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "path":
+		return ec.fieldContext_DetectedChoice_path(ctx, field)
+	case "value":
+		return ec.fieldContext_DetectedChoice_value(ctx, field)
+	case "attr":
+		return ec.fieldContext_DetectedChoice_attr(ctx, field)
+	case "version":
+		return ec.fieldContext_DetectedChoice_version(ctx, field)
+	case "reason":
+		return ec.fieldContext_DetectedChoice_reason(ctx, field)
+	case "file":
+		return ec.fieldContext_DetectedChoice_file(ctx, field)
+	case "line":
+		return ec.fieldContext_DetectedChoice_line(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DetectedChoice", field.Name)
+}
+
+func (ec *executionContext) childFields_Detection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "manifest":
+		return ec.fieldContext_Detection_manifest(ctx, field)
+	case "own":
+		return ec.fieldContext_Detection_own(ctx, field)
+	case "choices":
+		return ec.fieldContext_Detection_choices(ctx, field)
+	case "conflicts":
+		return ec.fieldContext_Detection_conflicts(ctx, field)
+	case "lacks":
+		return ec.fieldContext_Detection_lacks(ctx, field)
+	case "notes":
+		return ec.fieldContext_Detection_notes(ctx, field)
+	case "defined":
+		return ec.fieldContext_Detection_defined(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Detection", field.Name)
+}
+
 func (ec *executionContext) childFields_Diff(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "fromRef":
@@ -5254,6 +5798,28 @@ func (ec *executionContext) childFields_Event(ctx context.Context, field graphql
 		return ec.fieldContext_Event_data(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Event", field.Name)
+}
+
+func (ec *executionContext) childFields_FetchedCode(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "workspace":
+		return ec.fieldContext_FetchedCode_workspace(ctx, field)
+	case "size":
+		return ec.fieldContext_FetchedCode_size(ctx, field)
+	case "files":
+		return ec.fieldContext_FetchedCode_files(ctx, field)
+	case "ref":
+		return ec.fieldContext_FetchedCode_ref(ctx, field)
+	case "commit":
+		return ec.fieldContext_FetchedCode_commit(ctx, field)
+	case "dir":
+		return ec.fieldContext_FetchedCode_dir(ctx, field)
+	case "history":
+		return ec.fieldContext_FetchedCode_history(ctx, field)
+	case "notes":
+		return ec.fieldContext_FetchedCode_notes(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type FetchedCode", field.Name)
 }
 
 func (ec *executionContext) childFields_FlakeFile(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -5898,6 +6464,44 @@ func (ec *executionContext) childFields_SnapshotConnection(ctx context.Context, 
 	return nil, fmt.Errorf("no field named %q was found under type SnapshotConnection", field.Name)
 }
 
+func (ec *executionContext) childFields_SourceFetch(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_SourceFetch_id(ctx, field)
+	case "source":
+		return ec.fieldContext_SourceFetch_source(ctx, field)
+	case "suggestedName":
+		return ec.fieldContext_SourceFetch_suggestedName(ctx, field)
+	case "private":
+		return ec.fieldContext_SourceFetch_private(ctx, field)
+	case "status":
+		return ec.fieldContext_SourceFetch_status(ctx, field)
+	case "error":
+		return ec.fieldContext_SourceFetch_error(ctx, field)
+	case "errorCode":
+		return ec.fieldContext_SourceFetch_errorCode(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_SourceFetch_createdAt(ctx, field)
+	case "startedAt":
+		return ec.fieldContext_SourceFetch_startedAt(ctx, field)
+	case "finishedAt":
+		return ec.fieldContext_SourceFetch_finishedAt(ctx, field)
+	case "code":
+		return ec.fieldContext_SourceFetch_code(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SourceFetch", field.Name)
+}
+
+func (ec *executionContext) childFields_SourceUpdate(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "fetch":
+		return ec.fieldContext_SourceUpdate_fetch(ctx, field)
+	case "progress":
+		return ec.fieldContext_SourceUpdate_progress(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SourceUpdate", field.Name)
+}
+
 func (ec *executionContext) childFields_Tag(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "ref":
@@ -5916,6 +6520,16 @@ func (ec *executionContext) childFields_Tag(ctx context.Context, field graphql.C
 		return ec.fieldContext_Tag_version(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Tag", field.Name)
+}
+
+func (ec *executionContext) childFields_Template(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return ec.fieldContext_Template_name(ctx, field)
+	case "description":
+		return ec.fieldContext_Template_description(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Template", field.Name)
 }
 
 func (ec *executionContext) childFields_Terminal(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

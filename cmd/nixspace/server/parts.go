@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,10 +14,14 @@ import (
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/app/builds"
 	"github.com/nixspace/nixspace/app/environments"
+	"github.com/nixspace/nixspace/app/fetches"
 	"github.com/nixspace/nixspace/app/transfer"
+	"github.com/nixspace/nixspace/examples/templates"
+	"github.com/nixspace/nixspace/internal/dial"
 	"github.com/nixspace/nixspace/nix"
 	"github.com/nixspace/nixspace/nix/catalog"
 	"github.com/nixspace/nixspace/nix/flakes"
+	"github.com/nixspace/nixspace/state/fetch"
 	"github.com/nixspace/nixspace/state/workspace"
 	"github.com/nixspace/nixspace/vm/fleet"
 )
@@ -27,6 +32,8 @@ type Settings struct {
 	Mirror string // address of a Debian mirror, where apt names none
 	// PrivateNetworks lets sessions reach private networks.
 	PrivateNetworks bool
+	// Reach says what code may be fetched from; see [dial.Policy].
+	Reach dial.Policy
 }
 
 // Real returns the parts of which a server for people is made.
@@ -37,7 +44,38 @@ func Real(set Settings) Parts {
 		Workspaces: func(_ context.Context, s Site) (environments.Workspaces, error) {
 			return workspace.Open(s.Dir.Path("workspaces"), s.Code)
 		},
+		Sources: func(_ context.Context, s Site, w environments.Workspaces) (fetches.Parts, error) {
+			return Sources(s.Dir.Path("fetch"), s.Code, set.Reach, w, s.Log)
+		},
 	}
+}
+
+// Sources returns what fetches code into a store of workspaces, with its work in
+// dir.
+func Sources(dir string, limits nixspace.CodeLimits, reach dial.Policy, w environments.Workspaces, log *slog.Logger) (fetches.Parts, error) {
+	store, ok := w.(*workspace.Store)
+	if !ok {
+		return fetches.Parts{}, fmt.Errorf("fetch code: %T is no store of workspaces", w)
+	}
+	f, err := fetch.Open(fetch.Config{
+		Dir: dir, Store: store, Policy: reach, Templates: templates.Files(), Limits: limits, Log: log, CAFile: os.Getenv("SSL_CERT_FILE"),
+	})
+	if err != nil {
+		return fetches.Parts{}, err
+	}
+	return fetches.Parts{Fetcher: f, Trees: trees{store}, Templates: templates.List()}, nil
+}
+
+// trees opens stored archives.
+type trees struct{ *workspace.Store }
+
+// Tree implements fetches.Trees.
+func (t trees) Tree(ctx context.Context, digest string) (fetches.Tree, error) {
+	tree, err := t.Store.Tree(ctx, digest)
+	if err != nil {
+		return nil, err
+	}
+	return tree, nil
 }
 
 // packages are the catalog, with a Nix behind it.

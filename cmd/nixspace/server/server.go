@@ -20,6 +20,7 @@ import (
 	"github.com/nixspace/nixspace/app"
 	"github.com/nixspace/nixspace/app/builds"
 	"github.com/nixspace/nixspace/app/environments"
+	"github.com/nixspace/nixspace/app/fetches"
 	"github.com/nixspace/nixspace/internal/statedir"
 	"github.com/nixspace/nixspace/internal/telemetry"
 	"github.com/nixspace/nixspace/jobs"
@@ -61,6 +62,8 @@ type Parts struct {
 	Packages   func(context.Context, Site) (builds.Packages, Stop, error)
 	Machines   func(context.Context, Site) (nixspace.Machines, Stop, error)
 	Workspaces func(context.Context, Site) (environments.Workspaces, error)
+	// Sources fetches code into the workspaces; nil for a server that fetches none.
+	Sources func(context.Context, Site, environments.Workspaces) (fetches.Parts, error)
 }
 
 // Site is where a part does its work.
@@ -253,8 +256,15 @@ func (s *server) openApp(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	var parts fetches.Parts
+	if s.cfg.Parts.Sources != nil {
+		if parts, err = s.cfg.Parts.Sources(ctx, s.site("sources"), s.workspaces); err != nil {
+			return "", err
+		}
+		parts.Jobs = s.queue
+	}
 	s.running.App = app.New(app.Config{
-		Store: s.db, Packages: s.packages, Machines: s.machines, Workspaces: s.workspaces, Jobs: s.queue,
+		Store: s.db, Packages: s.packages, Machines: s.machines, Workspaces: s.workspaces, Jobs: s.queue, Sources: parts,
 		Log: s.cfg.Log.With("part", "app"), HibernateAfter: s.cfg.HibernateAfter,
 	})
 	if s.running.Owner, err = s.running.App.Owner(ctx, userName()); err != nil {

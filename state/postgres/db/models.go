@@ -171,6 +171,20 @@ type Snapshot struct {
 	CreatedBy     nixspace.ID
 }
 
+type SourceFetch struct {
+	ID         nixspace.ID
+	Source     []byte
+	Private    bool
+	Status     string
+	Error      string
+	ErrorCode  string
+	Code       []byte
+	CreatedAt  time.Time
+	CreatedBy  nixspace.ID
+	StartedAt  *time.Time
+	FinishedAt *time.Time
+}
+
 type Tag struct {
 	ProjectID nixspace.ID
 	Name      string

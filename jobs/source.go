@@ -1,0 +1,107 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/app/fetches"
+	"github.com/nixspace/nixspace/app/records"
+)
+
+const (
+	queueSource    = "source"
+	sourceAttempts = 3
+	sourceWorkers  = 2
+	// sourceLimit ends a fetch that hangs; one that works ends itself before.
+	sourceLimit = time.Hour
+)
+
+var _ fetches.Jobs = (*Queue)(nil)
+
+// sourceArgs are the arguments of a fetch job. The name of the field is in the
+// database: it stays.
+type sourceArgs struct {
+	Fetch nixspace.ID `json:"fetch_id"`
+}
+
+// Kind names the job in the database.
+func (sourceArgs) Kind() string { return "source" }
+
+// InsertOpts makes one job of a fetch at a time.
+func (sourceArgs) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{
+		Queue: queueSource, MaxAttempts: sourceAttempts,
+		UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
+			rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable,
+			rivertype.JobStateRunning, rivertype.JobStateScheduled,
+		}},
+	}
+}
+
+// EnqueueFetch implements fetches.Jobs.
+func (q *Queue) EnqueueFetch(ctx context.Context, tx records.Tx, fetch nixspace.ID) error {
+	t, ok := tx.(interface{ PgxTx() pgx.Tx })
+	if !ok {
+		return fmt.Errorf("queue fetch %s: %T is no PostgreSQL transaction", fetch, tx)
+	}
+	var err error
+	if p := t.PgxTx(); p != nil {
+		_, err = q.client.InsertTx(ctx, p, sourceArgs{fetch}, nil)
+	} else {
+		_, err = q.client.Insert(ctx, sourceArgs{fetch}, nil)
+	}
+	if err != nil {
+		return fmt.Errorf("queue fetch %s: %w", fetch, err)
+	}
+	return nil
+}
+
+// CancelFetch implements fetches.Jobs. There may be nothing to cancel.
+func (q *Queue) CancelFetch(ctx context.Context, fetch nixspace.ID) error {
+	rows, err := q.pool.Query(ctx, `select id from river_job where kind = $1 and args @> jsonb_build_object('fetch_id', $2::text) and finalized_at is null`,
+		sourceArgs{}.Kind(), string(fetch))
+	if err != nil {
+		return fmt.Errorf("find the job of fetch %s: %w", fetch, err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return fmt.Errorf("find the job of fetch %s: %w", fetch, err)
+	}
+	for _, id := range ids {
+		if _, err := q.client.JobCancel(ctx, id); err != nil && !errors.Is(err, river.ErrNotFound) {
+			return fmt.Errorf("cancel fetch %s: %w", fetch, err)
+		}
+	}
+	return nil
+}
+
+// sourceWorker works fetch jobs.
+type sourceWorker struct {
+	river.WorkerDefaults[sourceArgs]
+	queue *Queue
+}
+
+// Timeout bounds one attempt.
+func (*sourceWorker) Timeout(*river.Job[sourceArgs]) time.Duration { return sourceLimit }
+
+// Work runs one attempt.
+func (w *sourceWorker) Work(ctx context.Context, job *river.Job[sourceArgs]) error {
+	err := (*w.queue.worker.Load()).RunFetch(ctx, job.Args.Fetch)
+	switch {
+	case err == nil:
+		return nil
+	case w.queue.stopping.Load() && ctx.Err() != nil:
+		return river.JobSnooze(0)
+	case ctx.Err() == nil && final(err):
+		return river.JobCancel(err)
+	}
+	w.queue.cfg.Log.Warn("fetch job failed", "fetch", job.Args.Fetch, "attempt", job.Attempt, "error", err)
+	return err
+}
