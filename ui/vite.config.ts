@@ -12,7 +12,7 @@ export default defineConfig({
     target: "es2022",
     assetsInlineLimit: 0, // a font in a stylesheet would break the policy
     modulePreload: { polyfill: false },
-    chunkSizeWarningLimit: 300,
+    chunkSizeWarningLimit: 500, // xterm is one piece, loaded with the first terminal
   },
   server: {
     proxy: {

@@ -117,12 +117,12 @@ func TestTerminalGoesOnWhereItWas(t *testing.T) {
 	}
 	all := "one\ntwo\nthree\n"
 	send(t, ctx, again.conn, web.FrameStdin, all[again.at.Taken:])
-	again.text(ctx, "got three")
+	again.text(ctx, "got three\r\n")
 	whole := strings.ReplaceAll(a.seen+again.seen, "\r", "")
 	if whole != "up\ngot one\ngot two\ngot three\n" {
 		t.Errorf("seen %q", whole)
 	}
-	b.text(ctx, "got three")
+	b.text(ctx, "got three\r\n")
 	send(t, ctx, again.conn, web.FrameStdin, "\x04")
 	for again.next(ctx) {
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/api/auth"
 	"github.com/nixspace/nixspace/api/graph"
+	"github.com/nixspace/nixspace/api/preview"
 	"github.com/nixspace/nixspace/app"
 	"github.com/nixspace/nixspace/app/transfer"
 )
@@ -47,6 +48,9 @@ type Config struct {
 	// SignIns answer POST /api/v1/sign-in and sign-out; nil for neither.
 	SignIns SignIns
 
+	// Previews answers on the hosts of previews; nil for none.
+	Previews *preview.Proxy
+
 	// Health, Ready and Metrics answer GET /healthz, /readyz and /metrics; a nil
 	// one answers 404. The first two are for everybody, metrics for users only.
 	Health, Ready, Metrics http.Handler
@@ -54,6 +58,8 @@ type Config struct {
 	// MaxWorkspace is how many bytes an upload may have, as it is sent;
 	// 1 GiB when 0.
 	MaxWorkspace int64
+	// MaxFiles is how many bytes may be uploaded into a session at once; 4 GiB when 0.
+	MaxFiles int64
 	// MaxImport is how many bytes a file to import may have; 16 GiB when 0. What is
 	// in it may have eight times as many, unpacked.
 	MaxImport int64
@@ -66,7 +72,9 @@ type Config struct {
 type Handler struct {
 	cfg  Config
 	root http.Handler
-	site site // nil for none
+
+	previews http.Handler // nil for none
+	site     site         // nil for none
 
 	// streams ends every request that would last as long as its client likes.
 	streams context.Context
@@ -80,6 +88,9 @@ func New(cfg Config) *Handler {
 	if cfg.MaxWorkspace == 0 {
 		cfg.MaxWorkspace = 1 << 30
 	}
+	if cfg.MaxFiles == 0 {
+		cfg.MaxFiles = 4 << 30
+	}
 	if cfg.MaxImport == 0 {
 		cfg.MaxImport = 16 << 30
 	}
@@ -92,11 +103,22 @@ func New(cfg Config) *Handler {
 		}
 	}
 	h.root = h.guard(h.routes())
+	if cfg.Previews != nil {
+		h.previews = h.stream(h.preview)
+	}
 	return h
 }
 
 // ServeHTTP serves one request.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.root.ServeHTTP(w, r) }
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// What a session serves and what the platform serves share nothing but the
+	// listener: which of them is asked is decided here, by the host alone.
+	if h.cfg.Previews != nil && h.cfg.Previews.Owns(r.Host) {
+		h.previews.ServeHTTP(w, r)
+		return
+	}
+	h.root.ServeHTTP(w, r)
+}
 
 func (h *Handler) routes() http.Handler {
 	mux := http.NewServeMux()
@@ -109,6 +131,14 @@ func (h *Handler) routes() http.Handler {
 	mux.Handle("GET /api/v1/sessions/{ref}/exec", h.user(h.track(h.exec)))
 	mux.Handle("GET /api/v1/sessions/{ref}/shell", h.user(h.track(h.shell)))
 	mux.Handle("GET /api/v1/sessions/{ref}/logs", h.user(h.stream(h.logs)))
+	mux.Handle("GET /api/v1/sessions/{ref}/dial/{port}", h.user(h.track(h.dial)))
+	mux.Handle("GET /api/v1/sessions/{ref}/files", h.user(h.stream(h.getFiles)))
+	mux.Handle("PUT /api/v1/sessions/{ref}/files", h.user(h.stream(h.putFiles)))
+	mux.Handle("GET /api/v1/sessions/{ref}/list", h.user(h.stream(h.listFiles)))
+	if h.cfg.Previews != nil {
+		mux.Handle("POST /api/v1/sessions/{ref}/previews", h.user(http.HandlerFunc(h.previewLink)))
+		mux.Handle("POST /api/v1/previews", h.user(http.HandlerFunc(h.previewLink)))
+	}
 	for path, handler := range map[string]http.Handler{"GET /healthz": h.cfg.Health, "GET /readyz": h.cfg.Ready} {
 		if handler != nil {
 			mux.Handle(path, handler)

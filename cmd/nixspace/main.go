@@ -70,6 +70,9 @@ type commands struct {
 	Start       startCmd       `cmd:"" group:"sessions" help:"Start a session."`
 	Exec        execCmd        `cmd:"" group:"sessions" help:"Run a command in a session."`
 	Shell       shellCmd       `cmd:"" group:"sessions" help:"Open a shell in a session."`
+	Preview     previewCmd     `cmd:"" group:"sessions" help:"Print the addresses of what a session serves."`
+	Forward     forwardCmd     `cmd:"" group:"sessions" help:"Make ports of a session ports of this machine."`
+	Cp          cpCmd          `cmd:"" group:"sessions" help:"Copy files to or from a session."`
 	Logs        logsCmd        `cmd:"" group:"sessions" help:"Print the log of a session or of one of its services."`
 	Services    servicesCmd    `cmd:"" group:"sessions" help:"List the services of a session and how they stand; start, stop or restart some of them."`
 	Network     networkCmd     `cmd:"" group:"sessions" help:"Show what a session has reached outside of itself, and tried to."`

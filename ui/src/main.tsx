@@ -10,6 +10,7 @@ import "./styles/shell.css";
 import "./styles/parts.css";
 import "./styles/overlays.css";
 import "./styles/features.css";
+import "./styles/terminal.css";
 
 render(
   () => (
@@ -22,6 +23,10 @@ render(
       <Route path="/p/:project/:view?" component={lazy(() => import("./features/project/Project"))} />
       <Route path="/e/:project/:env/:view?" component={lazy(() => import("./features/environment/Environment"))} />
       <Route path="/s/:project/:env/:number" component={lazy(() => import("./features/session/Session"))} />
+      <Route
+        path="/s/:project/:env/:number/terminal"
+        component={lazy(() => import("./features/terminal/TerminalPage"))}
+      />
       <Route path="/builds/:id" component={lazy(() => import("./features/build/Build"))} />
       <Route path="*" component={NotFound} />
     </Router>

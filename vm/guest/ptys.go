@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"net"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -38,12 +37,16 @@ func newPtys(a *Agent) *ptys {
 	return &ptys{agent: a, all: map[string]*pty{}, changed: make(chan struct{})}
 }
 
-var terminalName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$`)
+// terminalName reports whether a terminal may have this name.
+func terminalName(s string) bool {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	return s != "" && len(s) <= 32 && strings.Trim(s, plain+"._-") == "" && strings.IndexByte(plain, s[0]) >= 0
+}
 
 // get returns the terminal that a viewer asks for; it starts one where there is
 // none.
 func (ps *ptys) get(r nixspace.TerminalRequest) (t *pty, created bool, err error) {
-	if !terminalName.MatchString(r.Name) {
+	if !terminalName(r.Name) {
 		return nil, false, nixspace.Errorf(nixspace.KindInvalid, "terminal_invalid", "%q is no name of a terminal", r.Name).
 			WithHint("use up to 32 letters, digits, dots and hyphens")
 	}

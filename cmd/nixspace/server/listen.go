@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"strings"
 	"syscall"
 
 	"github.com/nixspace/nixspace"
@@ -54,4 +55,25 @@ func Public(addr string) bool {
 	}
 	ip, err := netip.ParseAddr(host)
 	return err != nil || !ip.IsLoopback()
+}
+
+// CheckPreviewDomain fails where a preview could share cookies with the platform:
+// when a name of the platform is the domain, or lies above or below it.
+func CheckPreviewDomain(domain string, hosts []string) error {
+	domain = strings.Trim(strings.ToLower(domain), ".")
+	if domain == "" || domain == "localhost" {
+		return nil
+	}
+	if strings.ContainsAny(domain, "/: ") || net.ParseIP(domain) != nil || !strings.Contains(domain, ".") {
+		return nixspace.Errorf(nixspace.KindInvalid, "preview_domain_invalid", "%q is no domain for previews", domain).
+			WithHint("give a domain as preview.example.net, without a port")
+	}
+	for _, h := range hosts {
+		h = strings.Trim(strings.ToLower(h), ".")
+		if h == domain || strings.HasSuffix(h, "."+domain) || strings.HasSuffix(domain, "."+h) {
+			return nixspace.Errorf(nixspace.KindInvalid, "preview_domain_invalid", "previews below %s could set cookies for %s", domain, h).
+				WithHint("use a domain of its own, such as example-preview.net")
+		}
+	}
+	return nil
 }

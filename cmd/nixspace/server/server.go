@@ -16,6 +16,7 @@ import (
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/api/auth"
+	"github.com/nixspace/nixspace/api/preview"
 	"github.com/nixspace/nixspace/api/web"
 	"github.com/nixspace/nixspace/app"
 	"github.com/nixspace/nixspace/app/builds"
@@ -33,14 +34,17 @@ const stopLimit = 2 * time.Minute
 
 // Config says what server to run.
 type Config struct {
-	State       string   // the state directory
-	Listen      string   // host:port; port 0 for any that is free
-	Hosts       []string // further names under which it may be asked
-	DatabaseURL string   // empty for a private PostgreSQL in the state directory
-	PGBin       string   // where the private PostgreSQL's programs are; empty to look for them
-	Version     string
-	Log         *slog.Logger
-	Parts       Parts
+	State  string   // the state directory
+	Listen string   // host:port; port 0 for any that is free
+	Hosts  []string // further names under which it may be asked
+	// PreviewDomain is the domain below which previews have their hosts; localhost
+	// when empty.
+	PreviewDomain string
+	DatabaseURL   string // empty for a private PostgreSQL in the state directory
+	PGBin         string // where the private PostgreSQL's programs are; empty to look for them
+	Version       string
+	Log           *slog.Logger
+	Parts         Parts
 	Rest
 	Code      nixspace.CodeLimits // of projects
 	MaxImport int64               // bytes of a file to import; 16 GiB when 0
@@ -355,8 +359,13 @@ func (s *server) serve(ctx context.Context) (string, error) {
 		detail = "without the web interface, which this program was built without"
 	}
 	metrics := s.metrics()
+	previews := preview.New(preview.Config{
+		App: s.running.App, Auth: browser, Log: s.cfg.Log.With("part", "previews"), Domain: s.cfg.PreviewDomain, Platform: s.platform(), Key: key,
+	})
+	s.onStop("previews", func(context.Context) error { previews.Close(); return nil })
 	handler := web.New(web.Config{
-		App: s.running.App, Auth: browser, SignIns: browser, Site: site, Log: s.cfg.Log.With("part", "http"), Hosts: s.cfg.Hosts, Version: s.cfg.Version,
+		Previews: previews,
+		App:      s.running.App, Auth: browser, SignIns: browser, Site: site, Log: s.cfg.Log.With("part", "http"), Hosts: s.cfg.Hosts, Version: s.cfg.Version,
 		Health: telemetry.Health(), Ready: telemetry.Ready(s.checks()...), Metrics: metrics.Handler(s.cfg.Log),
 		MaxWorkspace: s.cfg.Code.WithDefaults().Archive(), MaxImport: s.cfg.MaxImport, Spool: s.dir.Path(),
 	})
@@ -375,6 +384,15 @@ func (s *server) serve(ctx context.Context) (string, error) {
 	})
 	err = s.dir.Announce(statedir.Server{URL: s.running.URL, Token: s.running.Token, PID: os.Getpid()})
 	return detail, err
+}
+
+// platform is the address of the server for people: the name that it was given, or
+// that of this machine.
+func (s *server) platform() string {
+	if len(s.cfg.Hosts) > 0 && s.cfg.PreviewDomain != "" {
+		return "https://" + s.cfg.Hosts[0]
+	}
+	return s.running.URL
 }
 
 // userName is the name of the user who runs the server.

@@ -15,6 +15,7 @@ import { toast, toastError } from "../../components/Toasts";
 import { Compare } from "../diff/Compare";
 import { Merge } from "../merge/Merge";
 import { DeleteDoc, ProtectDoc } from "../merge/queries";
+import { ResumeDoc } from "../session/queries";
 import { BranchDialog } from "./BranchDialog";
 import { Files } from "./Files";
 import { History } from "./History";
@@ -31,16 +32,24 @@ export default function Environment() {
   const path = (view = "") => `/e/${ref()}${view && `/${view}`}`;
 
   const [starting, setStarting] = createSignal(false);
-  const start = async () => {
+  const start = async (then = "") => {
     setStarting(true);
     try {
       const { startSession } = await request(StartDoc, { input: { ref: ref() } });
-      navigate(`/s/${startSession.ref}`);
+      navigate(`/s/${startSession.ref}${then}`);
     } catch (e) {
       toastError(e);
     } finally {
       setStarting(false);
     }
+  };
+  /** Opens a terminal in the newest session that there is, or in a new one. */
+  const terminal = async () => {
+    const live = env()?.sessions.filter((s) => ["RUNNING", "CREATING", "HIBERNATED"].includes(s.status)) ?? [];
+    const best = live.find((s) => s.status === "RUNNING") ?? live[0];
+    if (!best) return start("?terminal=main");
+    if (best.status === "HIBERNATED") request(ResumeDoc, { ref: best.ref }).catch(toastError);
+    navigate(`/s/${best.ref}?terminal=main`);
   };
   const change = async (edits: EditInput[], done: () => void) => {
     try {
@@ -80,6 +89,7 @@ export default function Environment() {
   useShortcuts([
     { keys: "b", text: "Branch this environment", run: () => branch() },
     { keys: "s", text: "Start a session", run: () => void start() },
+    { keys: "o", text: "Open a terminal", run: () => void terminal() },
     { keys: "d", text: "Compare this environment", run: () => navigate(path("compare")) },
     { keys: "h", text: "History of this environment", run: () => navigate(path("history")) },
   ]);
@@ -108,8 +118,11 @@ export default function Environment() {
           <Button icon="branch" onClick={() => branch()}>
             Branch
           </Button>
-          <Button look="primary" icon="play" disabled={starting() || !env()} onClick={start}>
+          <Button icon="play" disabled={starting() || !env()} onClick={() => void start()}>
             {starting() ? "Starting…" : "Start"}
+          </Button>
+          <Button look="primary" icon="terminal" disabled={starting() || !env()} onClick={terminal}>
+            Open terminal
           </Button>
           <Menu label="More actions" items={menu()} />
         </>

@@ -1,4 +1,4 @@
-import { A, useNavigate, useParams } from "@solidjs/router";
+import { A, useNavigate, useParams, useSearchParams } from "@solidjs/router";
 import { createEffect, createMemo, createSignal, For, on, onCleanup, Show } from "solid-js";
 import { createStore, reconcile } from "solid-js/store";
 import { type ApiError, request } from "../../api/client";
@@ -18,12 +18,14 @@ import { Time } from "../../components/Time";
 import { toast, toastError } from "../../components/Toasts";
 import { readCanonical } from "../environment/canonical";
 import { StartDoc } from "../environment/queries";
+import { Terminals } from "../terminal/Terminals";
 import { Logs } from "./Logs";
 import { ForkDoc, HibernateDoc, RemoveDoc, ResumeDoc, SnapshotDoc, StopDoc, type Update, UpdatesDoc } from "./queries";
 
 export default function Session() {
   const params = useParams<{ project: string; env: string; number: string }>();
   const navigate = useNavigate();
+  const [query] = useSearchParams<{ terminal?: string }>();
   const ref = () => `${params.project}/${params.env}/${params.number}`;
   const [state, setState] = createStore<{ update?: Update }>({});
   const [failure, setFailure] = createSignal<ApiError>();
@@ -192,6 +194,17 @@ export default function Session() {
             </Show>
             <div class="columns">
               <div class="stack">
+                <Show when={x().id} keyed>
+                  {(id) => (
+                    <Terminals
+                      session={id}
+                      sessionRef={ref()}
+                      running={runs()}
+                      terminals={machine()?.view.terminals ?? []}
+                      initial={query.terminal}
+                    />
+                  )}
+                </Show>
                 <Logs
                   session={x().id}
                   generation={x().generation}

@@ -1,5 +1,7 @@
 import { gql } from "../../api/gql";
 import type {
+  CloseTerminalMutation,
+  CloseTerminalMutationVariables,
   ForkSessionMutation,
   ForkSessionMutationVariables,
   HibernateSessionMutation,
@@ -30,6 +32,10 @@ export const UpdatesDoc = gql<SessionUpdatesSubscription, SessionUpdatesSubscrip
         status phase start fallback startedAt
         services { name state restarts message }
         layers { name digest size }
+        view {
+          terminals { name id cols rows process viewers { key who readOnly } }
+          ports { port process }
+        }
       }
       progress { phase done total unit }
     }
@@ -38,6 +44,9 @@ export const UpdatesDoc = gql<SessionUpdatesSubscription, SessionUpdatesSubscrip
 
 export type Update = SessionUpdatesSubscription["sessionUpdates"];
 
+export const CloseTerminalDoc = gql<CloseTerminalMutation, CloseTerminalMutationVariables>(/* GraphQL */ `
+  mutation CloseTerminal($session: String!, $name: String!) { closeTerminal(session: $session, name: $name) }
+`);
 export const StopDoc = gql<StopSessionMutation, StopSessionMutationVariables>(/* GraphQL */ `
   mutation StopSession($ref: String!) { stopSession(ref: $ref) { id } }
 `);
