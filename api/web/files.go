@@ -199,7 +199,7 @@ func (h *Handler) putFiles(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	body := http.MaxBytesReader(w, r.Body, h.cfg.MaxFiles)
-	written, err := h.putArchive(r.Context(), f, dir, r, body)
+	written, err := h.writeFiles(r.Context(), f, dir, r, body)
 	if err != nil {
 		var large *http.MaxBytesError
 		if errors.As(err, &large) {
@@ -211,7 +211,7 @@ func (h *Handler) putFiles(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, written)
 }
 
-func (h *Handler) putArchive(ctx context.Context, f nixspace.Files, dir string, r *http.Request, body io.Reader) (nixspace.FilesWritten, error) {
+func (h *Handler) writeFiles(ctx context.Context, f nixspace.Files, dir string, r *http.Request, body io.Reader) (nixspace.FilesWritten, error) {
 	q := r.URL.Query()
 	switch format := q.Get("format"); format {
 	case "", "tar":
