@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/app/advice"
 	"github.com/nixspace/nixspace/app/builds"
 	"github.com/nixspace/nixspace/app/environments"
 	"github.com/nixspace/nixspace/app/fetches"
@@ -31,6 +32,7 @@ type (
 	transferCases    = transfer.UseCases
 	sessionCases     = sessions.UseCases
 	sourceCases      = fetches.UseCases
+	adviceCases      = advice.UseCases
 )
 
 // App is the set of use cases. It is safe for concurrent use. [App.Run] must run
@@ -42,6 +44,7 @@ type App struct {
 	*transferCases
 	*sessionCases
 	*sourceCases
+	*adviceCases
 	records *records.Records
 	tasks   *work.Tasks
 }
@@ -69,6 +72,7 @@ func New(cfg Config) *App {
 	return &App{
 		records: r, tasks: tasks, buildCases: b, environmentCases: e,
 		inspectCases:  inspect.New(r, cfg.Packages, b, cfg.Log),
+		adviceCases:   advice.New(r, cfg.Packages, trees(cfg.Sources.Trees)),
 		transferCases: transfer.New(r, cfg.Packages, cfg.Workspaces, b, e, cfg.Log),
 		sessionCases: sessions.New(sessions.Config{
 			Records: r, Packages: cfg.Packages, Machines: cfg.Machines, Workspaces: cfg.Workspaces,
@@ -77,6 +81,14 @@ func New(cfg Config) *App {
 		}),
 		sourceCases: fetches.New(fetches.Config{Records: r, Packages: cfg.Packages, Progress: progress, Log: cfg.Log, Parts: cfg.Sources}),
 	}
+}
+
+// trees opens stored code, where the server can.
+func trees(t fetches.Trees) advice.Trees {
+	if t == nil {
+		return nil
+	}
+	return func(ctx context.Context, digest string) (advice.Tree, error) { return t.Tree(ctx, digest) }
 }
 
 // Owner returns the actor of a user's name, and makes the user when it is new.

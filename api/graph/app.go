@@ -11,6 +11,7 @@ import (
 	"github.com/nixspace/nixspace/app/fetches"
 	"github.com/nixspace/nixspace/app/inspect"
 	"github.com/nixspace/nixspace/app/sessions"
+	"github.com/nixspace/nixspace/env/suggest"
 )
 
 // App is what the API asks for. [app.App] is the one that serves; tests have
@@ -29,12 +30,18 @@ type App interface {
 	Differences
 	Sources
 	Terminals
+	Advice
 	Services
 }
 
 // Terminals are the use cases of terminals, other than to be at one.
 type Terminals interface {
 	CloseTerminal(ctx context.Context, session, name string) error
+}
+
+// Advice are the use cases about what could be better.
+type Advice interface {
+	Suggestions(ctx context.Context, ref string) ([]suggest.Suggestion, error)
 }
 
 // Projects are the use cases of projects.

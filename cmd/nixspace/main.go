@@ -46,6 +46,7 @@ type commands struct {
 	Build     buildCmd     `cmd:"" group:"environments" help:"Build an environment or version."`
 	Diff      diffCmd      `cmd:"" group:"environments" help:"Show what differs between two environments or versions."`
 	Why       whyCmd       `cmd:"" group:"environments" help:"Show why a package is in an environment."`
+	Suggest   suggestCmd   `cmd:"" group:"environments" help:"Show what could be better about an environment, and do it in a branch."`
 	Export    exportCmd    `cmd:"" group:"environments" help:"Write an environment into a file, or as a flake."`
 	Generate  generateCmd  `cmd:"" group:"environments" help:"Write an environment as a Dev Container, a Dockerfile or for direnv."`
 	Import    importCmd    `cmd:"" group:"environments" help:"Make an environment out of a file."`

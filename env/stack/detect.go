@@ -26,7 +26,7 @@ const (
 var skipped = []string{
 	"node_modules", "vendor", "third_party", "testdata", "test", "tests", "__tests__", "spec", "fixtures", "examples",
 	"example", "samples", "docs", "doc", "dist", "build", "target", "out", "venv", "env", "__pycache__", "deps", "Pods",
-	"bower_components", "site-packages", "tmp", "templates", "template",
+	"bower_components", "site-packages", "tmp", "templates", "template", "packaging", "contrib", "debian", "benchmarks",
 }
 
 // entered are folders with a dot that say something.
@@ -195,6 +195,7 @@ func (f *folder) open(name string) *file {
 		f.note(at, "%v", err)
 		return nil
 	}
+	f.report.Files++
 	return &file{folder: f, path: at.File, data: data}
 }
 

@@ -32,6 +32,9 @@ func detectNode(f *folder) {
 		file.need("nodejs", constraint.NPM, n.Get("version").Text(), Declared, n.Line, "")
 	}
 	m := file.manager(root)
+	if m.part {
+		return // its packages are not installed
+	}
 	m.add(f)
 	file.nodeScripts(root, m)
 	for _, key := range []string{"dependencies", "optionalDependencies"} {
@@ -48,6 +51,8 @@ type manager struct {
 	locked        bool // there is a lock file of it
 	at            Evidence
 	member        bool // of a workspace above, which installs for it
+	// part is a package of a project above that is no workspace, such as a theme.
+	part bool
 }
 
 // manager finds out which package manager a project uses: what packageManager
@@ -82,6 +87,7 @@ func (f *file) manager(root *syntax.Node) manager {
 	}
 	m.locked = slices.Contains(locks, m.name)
 	m.member = len(locks) == 0 && f.memberOfWorkspace()
+	m.part = len(locks) == 0 && !m.member && f.partOf("package.json")
 	return m
 }
 

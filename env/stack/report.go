@@ -35,6 +35,8 @@ type Report struct {
 	// Defined are environments in the formats of other tools.
 	Defined []Defined
 	Notes   []Note
+	// Files is how many files were read.
+	Files int
 }
 
 // Evidence is where something is said.

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -53,6 +54,13 @@ var (
 	dockerVar    = regexp.MustCompile(`\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))`)
 )
 
+// project reports whether the folder has code of its own, and is not only about how
+// some is packed.
+func (f *folder) project() bool {
+	return f.first("package.json", "go.mod", "pyproject.toml", "requirements.txt", "Pipfile", "setup.py", "Cargo.toml", "Gemfile",
+		"pom.xml", "build.gradle", "build.gradle.kts", "composer.json", "mix.exs") != ""
+}
+
 func detectDockerfile(f *folder) {
 	for _, name := range []string{"Dockerfile", "Dockerfile.dev", "Containerfile"} {
 		file := f.open(name)
@@ -67,7 +75,7 @@ func detectDockerfile(f *folder) {
 			if m := dockerFrom.FindStringSubmatch(l.text); m != nil {
 				ref := dockerVar.ReplaceAllStringFunc(m[1], func(v string) string { return args[strings.Trim(v, "${}")] })
 				img := parseImage(ref)
-				if fam, ok := languages[img.name]; ok {
+				if fam, ok := languages[img.name]; ok && (f.root() || f.project() || path.Base(f.dir) == ".devcontainer") {
 					file.need(fam, constraint.Pin, img.version, Built, l.no, "")
 				}
 			}

@@ -520,6 +520,7 @@ type ComplexityRoot struct {
 		Snapshot     func(childComplexity int, ref string) int
 		Snapshots    func(childComplexity int, of *string, all *bool, first *int, after *string) int
 		SourceFetch  func(childComplexity int, id nixspace.ID) int
+		Suggestions  func(childComplexity int, ref string) int
 		Tags         func(childComplexity int, project *string) int
 		Templates    func(childComplexity int) int
 		Version      func(childComplexity int, ref string) int
@@ -669,6 +670,16 @@ type ComplexityRoot struct {
 		Events         func(childComplexity int, after *int64) int
 		FetchUpdates   func(childComplexity int, id nixspace.ID) int
 		SessionUpdates func(childComplexity int, ref string) int
+	}
+
+	Suggestion struct {
+		Edits    func(childComplexity int) int
+		Evidence func(childComplexity int) int
+		Key      func(childComplexity int) int
+		KindText func(childComplexity int) int
+		Message  func(childComplexity int) int
+		Number   func(childComplexity int) int
+		Path     func(childComplexity int) int
 	}
 
 	Tag struct {
@@ -3003,6 +3014,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.SourceFetch(childComplexity, args["id"].(nixspace.ID)), true
+	case "Query.suggestions":
+		if e.ComplexityRoot.Query.Suggestions == nil {
+			break
+		}
+
+		args, err := ec.field_Query_suggestions_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Suggestions(childComplexity, args["ref"].(string)), true
 	case "Query.tags":
 		if e.ComplexityRoot.Query.Tags == nil {
 			break
@@ -3677,6 +3699,49 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Subscription.SessionUpdates(childComplexity, args["ref"].(string)), true
+
+	case "Suggestion.edits":
+		if e.ComplexityRoot.Suggestion.Edits == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Suggestion.Edits(childComplexity), true
+	case "Suggestion.evidence":
+		if e.ComplexityRoot.Suggestion.Evidence == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Suggestion.Evidence(childComplexity), true
+	case "Suggestion.key":
+		if e.ComplexityRoot.Suggestion.Key == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Suggestion.Key(childComplexity), true
+	case "Suggestion.kind":
+		if e.ComplexityRoot.Suggestion.KindText == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Suggestion.KindText(childComplexity), true
+	case "Suggestion.message":
+		if e.ComplexityRoot.Suggestion.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Suggestion.Message(childComplexity), true
+	case "Suggestion.number":
+		if e.ComplexityRoot.Suggestion.Number == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Suggestion.Number(childComplexity), true
+	case "Suggestion.path":
+		if e.ComplexityRoot.Suggestion.Path == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Suggestion.Path(childComplexity), true
 
 	case "Tag.author":
 		if e.ComplexityRoot.Tag.Author == nil {
@@ -5340,6 +5405,29 @@ type DefinedEnvironment {
   file: String!
 }
 `, BuiltIn: false},
+	{Name: "../schema/stack.graphqls", Input: `extend type Query {
+  "What could be better about an environment or version, and about how it fits its project's code; the most pressing first."
+  suggestions(ref: String!): [Suggestion!]!
+}
+
+"One thing that could be better."
+type Suggestion {
+  "From 1, in the order of the list. It changes with the environment."
+  number: Int!
+  "Names it as long as it stands, for example end_of_life:packages.nodejs."
+  key: String!
+  "end_of_life, conflict, disagreement, missing_service, missing_package, ends_soon, unpinned or unused."
+  kind: String!
+  "In the manifest, for example packages.nodejs."
+  path: String!
+  "One sentence."
+  message: String!
+  "Where it is said: files with lines, policies with days."
+  evidence: [String!]!
+  "Carry it out, as the mutations branch and change take them. None where a person must decide."
+  edits: [Edit!]!
+}
+`, BuiltIn: false},
 	{Name: "../schema/terminals.graphqls", Input: `extend type Machine {
   "What goes on inside, while it runs."
   view: MachineView!
@@ -6500,6 +6588,26 @@ func (ec *executionContext) childFields_SourceUpdate(ctx context.Context, field 
 		return ec.fieldContext_SourceUpdate_progress(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SourceUpdate", field.Name)
+}
+
+func (ec *executionContext) childFields_Suggestion(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "number":
+		return ec.fieldContext_Suggestion_number(ctx, field)
+	case "key":
+		return ec.fieldContext_Suggestion_key(ctx, field)
+	case "kind":
+		return ec.fieldContext_Suggestion_kind(ctx, field)
+	case "path":
+		return ec.fieldContext_Suggestion_path(ctx, field)
+	case "message":
+		return ec.fieldContext_Suggestion_message(ctx, field)
+	case "evidence":
+		return ec.fieldContext_Suggestion_evidence(ctx, field)
+	case "edits":
+		return ec.fieldContext_Suggestion_edits(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Suggestion", field.Name)
 }
 
 func (ec *executionContext) childFields_Tag(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

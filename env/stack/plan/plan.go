@@ -332,8 +332,11 @@ func value(family string, members []nixspace.Package, i int, c constraint.Constr
 // says is what one wish says, for people.
 func says(n stack.Need) string {
 	s := n.Evidence.String()
-	if !n.Constraint.Any() && len(n.Constraint.String()) < 60 {
-		s += ", says " + n.Constraint.String()
+	if text := []rune(n.Constraint.String()); !n.Constraint.Any() && (len(text) <= 60 || n.Because == "") {
+		if len(text) > 60 {
+			text = append(text[:60], '…')
+		}
+		s += ", says " + string(text)
 	}
 	if n.Because != "" {
 		s += ": " + n.Because

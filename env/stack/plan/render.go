@@ -32,6 +32,13 @@ func (p *planner) render() {
 	p.renderServices(w)
 	p.renderScripts(w)
 	p.renderPorts(w)
+	if slices.ContainsFunc(p.Choices, func(c Choice) bool { return c.Path == "scripts.setup" }) {
+		w.line("")
+		w.comment("The setup fetches packages, and a session reaches nothing unless it is allowed to:")
+		w.comment("name the hosts of the registries, or \"full\" for every public address.")
+		w.comment("[network]")
+		w.comment("egress = [\"registry.example\"]")
+	}
 	p.Text = w.String()
 }
 
