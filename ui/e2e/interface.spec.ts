@@ -1,4 +1,5 @@
 import { type BrowserContext, expect, type Page, test } from "@playwright/test";
+import { tar } from "../src/features/create/tar";
 import { accessible, Guard } from "./guard";
 import { branches } from "./many";
 import { folder, Server } from "./server";
@@ -161,6 +162,32 @@ test("a project is made of a folder", async () => {
   await expect(heading(/Build/)).toBeVisible();
   await expect(page.getByText("Built", { exact: true })).toBeVisible();
   await picture("build");
+});
+
+test("code is looked into, wherever it comes from", async () => {
+  await open("/new?repo=https://127.0.0.1/shop&ref=main");
+  await expect(page.getByLabel("Repository or archive")).toHaveValue("https://127.0.0.1/shop");
+  await expect(page.getByLabel("Branch, tag or commit")).toHaveValue("main");
+  await page.getByRole("button", { name: "Look into it" }).click();
+  await expect(page.getByRole("alert")).toContainText("127.0.0.1 is refused");
+  const text = (s: string) => new TextEncoder().encode(s);
+  const archive = tar([
+    { path: "third/.nvmrc", data: text("22\n"), executable: false },
+    { path: "third/package.json", data: text('{"dependencies":{"pg":"^8.0.0"}}'), executable: false },
+  ]);
+  await page
+    .getByLabel("Choose an archive")
+    .setInputFiles({ name: "third.tar", mimeType: "application/x-tar", buffer: Buffer.from(archive) });
+  const found = page.getByRole("region", { name: "What was found" });
+  await expect(found).toContainText(".nvmrc, line 1");
+  await expect(found).toContainText("service postgresql");
+  await expect(page.getByLabel("nixspace.toml")).toHaveValue(/^nodejs = "22"/m);
+  await expect(page.getByLabel("Name")).toHaveValue("third");
+  await picture("new-found");
+  await page.getByRole("button", { name: /^node-postgres/ }).click();
+  await expect(page.getByLabel("nixspace.toml")).toHaveValue(/^postgresql = "17"/m);
+  await expect(page.getByLabel("Name")).toHaveValue("node-postgres");
+  await expect(page.getByText("nixspace create node-postgres template:node-postgres")).toBeVisible();
 });
 
 test("everything fits a phone", async () => {

@@ -84,3 +84,10 @@ export async function signOut(): Promise<void> {
 export async function uploadWorkspace(archive: Blob): Promise<{ digest: string; size: number; files: number }> {
   return (await send("/api/v1/workspaces", { method: "PUT", body: archive })).json();
 }
+
+/** Uploads an archive of code as a person has it, or a flake.nix, and returns its digest. */
+export async function uploadArchive(
+  archive: Blob,
+): Promise<{ digest: string; size: number; files: number; notes: string[] }> {
+  return (await send("/api/v1/archives", { method: "PUT", body: archive })).json();
+}
