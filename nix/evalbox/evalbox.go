@@ -198,6 +198,12 @@ func (b *Box) Evaluate(ctx context.Context, r Request) (*Result, error) {
 	if err := p.checkLock(lock); err != nil {
 		return nil, err
 	}
+	if lock != nil {
+		r.Files = maps.Clone(r.Files)
+		if r.Files["flake.lock"], err = withoutLocal(r.Files["flake.lock"], lock); err != nil {
+			return nil, err
+		}
+	}
 	s := b.spec(r)
 	s.Task = taskInspect
 	rep, err := b.run(ctx, s)

@@ -258,3 +258,28 @@ func TestPresent(t *testing.T) {
 		t.Errorf("without the tree: %v, want code %s", err, evalbox.CodeMissing)
 	}
 }
+
+// TestLocalInput has an input that is a folder of the flake.
+func TestLocalInput(t *testing.T) {
+	r := request(t, `{
+	  inputs.sub.url = "path:./sub";
+	  outputs = { self, sub }: { packages.x86_64-linux.default = sub.make "x"; };
+	}`, map[string]string{"sub/flake.nix": `{ outputs = _: { make = name: derivation { inherit name; system = "x86_64-linux"; builder = "/b"; }; }; }`})
+	got, err := newBox(t, nil).Evaluate(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Files["flake.lock"] = got.Lock
+	again, err := newBox(t, nil).Evaluate(t.Context(), r)
+	if err != nil || again.DrvPath != got.DrvPath {
+		t.Errorf("with its lock: %v", err)
+	}
+	if string(again.Lock) != string(got.Lock) {
+		t.Errorf("its lock changed: %s, before %s", again.Lock, got.Lock)
+	}
+	// What is in the folder counts, not what was locked.
+	r.Files["sub/flake.nix"] = []byte(`{ outputs = _: { make = name: derivation { name = "other"; system = "x86_64-linux"; builder = "/b"; }; }; }`)
+	if again, err = newBox(t, nil).Evaluate(t.Context(), r); err != nil || again.DrvPath == got.DrvPath {
+		t.Errorf("with another folder: %v", err)
+	}
+}

@@ -64,6 +64,35 @@ func parseLock(b []byte) (*lockFile, error) {
 	return &l, nil
 }
 
+// withoutLocal takes inputs that are folders of the flake out of its lock. What they
+// are, the flake itself says; and Nix before 2.26 can lock them, but not use the lock.
+func withoutLocal(text []byte, l *lockFile) ([]byte, error) {
+	var drop []string
+	for name, ref := range l.Nodes[l.Root].Inputs {
+		node, ok := ref.(string)
+		if n := l.Nodes[node]; ok && textOf(n.Locked, "type") == "path" && !strings.HasPrefix(textOf(n.Locked, "path"), "/") {
+			drop = append(drop, name)
+		}
+	}
+	if len(drop) == 0 {
+		return text, nil
+	}
+	var all struct {
+		Nodes   map[string]map[string]any `json:"nodes"`
+		Root    string                    `json:"root"`
+		Version int                       `json:"version"`
+	}
+	if err := json.Unmarshal(text, &all); err != nil {
+		return nil, err
+	}
+	if inputs, ok := all.Nodes[all.Root]["inputs"].(map[string]any); ok {
+		for _, name := range drop {
+			delete(inputs, name)
+		}
+	}
+	return json.MarshalIndent(all, "", "  ")
+}
+
 // remote are kinds of inputs that come from elsewhere. NixSpace does not fetch
 // them: they may be used where the lock says what they are and the store has it.
 var remote = []string{"github", "gitlab", "sourcehut", "tarball", "git"}
@@ -88,7 +117,7 @@ func LockedTrees(lock []byte) ([]string, error) {
 
 // storePath is where Nix puts the tree of a locked input; empty where it is not known.
 func (n lockNode) storePath() string {
-	hash, ok := strings.CutPrefix(text(n.Locked, "narHash"), "sha256-")
+	hash, ok := strings.CutPrefix(textOf(n.Locked, "narHash"), "sha256-")
 	sum, err := base64.StdEncoding.DecodeString(hash)
 	if !ok || err != nil || len(sum) != 32 {
 		return ""
@@ -96,7 +125,7 @@ func (n lockNode) storePath() string {
 	return daemon.SourcePath(hex.EncodeToString(sum))
 }
 
-func text(set map[string]any, name string) string {
+func textOf(set map[string]any, name string) string {
 	s, _ := set[name].(string)
 	return s
 }
@@ -147,10 +176,10 @@ func (p *policy) overridden(l *lockFile, node string) bool {
 }
 
 func (p *policy) checkNode(name string, n lockNode) error {
-	kind := text(n.Locked, "type")
+	kind := textOf(n.Locked, "type")
 	switch {
 	case kind == "path":
-		at := text(n.Locked, "path")
+		at := textOf(n.Locked, "path")
 		if p.tree(at) {
 			return nil
 		}
@@ -168,7 +197,7 @@ func (p *policy) checkNode(name string, n lockNode) error {
 		}
 		return nil
 	case slices.Contains(remote, kind):
-		if u := text(n.Locked, "url"); u != "" && !strings.HasPrefix(u, "https://") && !strings.HasPrefix(u, "http://") && !strings.HasPrefix(u, "ssh://") {
+		if u := textOf(n.Locked, "url"); u != "" && !strings.HasPrefix(u, "https://") && !strings.HasPrefix(u, "http://") && !strings.HasPrefix(u, "ssh://") {
 			return refused(name, "it is "+u)
 		}
 		if at := n.storePath(); at == "" || !p.tree(at) {
@@ -183,10 +212,10 @@ func (p *policy) checkNode(name string, n lockNode) error {
 
 func describeNode(n lockNode) string {
 	o := n.Locked
-	if owner := text(o, "owner"); owner != "" {
-		return fmt.Sprintf("%s:%s/%s", text(o, "type"), owner, text(o, "repo"))
+	if owner := textOf(o, "owner"); owner != "" {
+		return fmt.Sprintf("%s:%s/%s", textOf(o, "type"), owner, textOf(o, "repo"))
 	}
-	return text(o, "type") + " " + text(o, "url")
+	return textOf(o, "type") + " " + textOf(o, "url")
 }
 
 // inside reports whether a relative path stays in its tree.
