@@ -70,3 +70,10 @@ func (p *Packages) RealiseFlake(ctx context.Context, drvPath string, _ []string,
 	}
 	return p.Realise(ctx, drvPath, d.attrs, root, progress)
 }
+
+// Forget loses a derivation, as a garbage collector does.
+func (p *Packages) Forget(drvPath string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.drvs, drvPath)
+}

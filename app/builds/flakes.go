@@ -70,6 +70,9 @@ func (a *UseCases) realiseFlake(ctx context.Context, v *nixspace.Version, attrs 
 	if !records.NotFound(err) {
 		return err
 	}
+	if _, err := a.packages.Closure(ctx, v.OutPath); err == nil {
+		return nil // only what it was built from is gone
+	}
 	m, err := manifest.Parse(manifest.FileName, []byte(v.Manifest))
 	if err != nil {
 		return err

@@ -32,12 +32,14 @@ import (
 	"github.com/nixspace/nixspace/internal/dial"
 	"github.com/nixspace/nixspace/internal/statedir"
 	"github.com/nixspace/nixspace/jobs"
+	"github.com/nixspace/nixspace/nix/evalbox"
 	"github.com/nixspace/nixspace/state/postgres"
 	"github.com/nixspace/nixspace/state/postgres/postgrestest"
 	"github.com/nixspace/nixspace/state/workspace"
 )
 
 func TestMain(m *testing.M) {
+	evalbox.Main()
 	// The scripts run this test binary under the name nixspace.
 	testscript.Main(m, map[string]func(){"nixspace": main})
 }

@@ -128,14 +128,24 @@ func Text(s string) string {
 	}
 	var b strings.Builder
 	b.WriteString("\"\"\"\n")
-	for line := range strings.Lines(s) {
-		body, ended := strings.CutSuffix(line, "\n")
-		// Whatever a multi-line string would take for something else is escaped.
-		quoted := tomlString(body)
-		b.WriteString(strings.ReplaceAll(quoted[1:len(quoted)-1], `\t`, "\t"))
-		if ended {
-			b.WriteByte('\n')
+	quotes := 0 // that stand as they are, before this place
+	for i, r := range s {
+		switch {
+		case r == '"' && (quotes > 0 || i == len(s)-1): // three would be the end
+			b.WriteString(`\"`)
+			quotes = 0
+			continue
+		case r == '"':
+			b.WriteByte('"')
+			quotes++
+			continue
+		case r == '\n' || r == '\t':
+			b.WriteRune(r)
+		default:
+			quoted := tomlString(string(r))
+			b.WriteString(quoted[1 : len(quoted)-1])
 		}
+		quotes = 0
 	}
 	b.WriteString(`"""`)
 	return b.String()

@@ -66,7 +66,7 @@ func TestFlakeTable(t *testing.T) {
 
 func TestTextIsReadBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := rapid.StringMatching(`([ -~]|\n|\t|\r|"|\\|é|"""|\x{202e}){0,40}`).Draw(t, "text")
+		s := rapid.StringMatching(`([ -~]|\n|\t|\r|"|\\|\\t|é|"""|\\"|\x{202e}){0,40}`).Draw(t, "text")
 		var doc document
 		if !doc.load("v = "+Text(s)) || doc.values["v"] != s {
 			t.Fatalf("%q became %q by %s", s, doc.values["v"], Text(s))

@@ -18,6 +18,8 @@ func (r *report) error(s *spec) error {
 		return errors.New("evaluate a flake: " + r.Broken)
 	case r.TooLarge:
 		return limitError("what it comes to is larger than %d MiB", s.Limits.Result>>20)
+	case r.Unreadable != "":
+		return invalid("it makes a derivation that cannot be read: "+r.Unreadable, "")
 	case r.Step == "":
 		return nil
 	case r.Overflow:

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,10 +18,14 @@ import (
 // insideName is the name that the program has as the first process of a box.
 const insideName = "nixspace-evalbox"
 
+// mainCalled says that the program can be the first process of a box.
+var mainCalled atomic.Bool
+
 // Main does the work of the first process of a box, and does not return, where the
 // program was started as one. Otherwise it does nothing. A program that uses a [Box],
 // and the tests of one, call it before anything else.
 func Main() {
+	mainCalled.Store(true)
 	if len(os.Args) != 1 || os.Args[0] != insideName {
 		return
 	}

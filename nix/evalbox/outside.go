@@ -38,6 +38,9 @@ func (b *Box) Probe(ctx context.Context) error {
 // run makes a box, has it do a task and returns its report. When it returns,
 // nothing of the box is left.
 func (b *Box) run(ctx context.Context, s *spec) (*report, error) {
+	if !mainCalled.Load() {
+		return nil, errors.New("make a box: the program does not call evalbox.Main")
+	}
 	if err := b.turns.Acquire(ctx, 1); err != nil {
 		return nil, context.Cause(ctx)
 	}

@@ -43,6 +43,7 @@ type report struct {
 	Signal      string            `json:"signal,omitempty"`
 	Overflow    bool              `json:"overflow,omitempty"` // it printed too much
 	TooLarge    bool              `json:"too_large,omitempty"`
+	Unreadable  string            `json:"unreadable,omitempty"` // a derivation that is none, and why
 	NoSpace     bool              `json:"no_space,omitempty"`
 	Header      *header           `json:"header,omitempty"`
 	Found       *found            `json:"found,omitempty"`

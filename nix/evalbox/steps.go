@@ -199,7 +199,8 @@ func (w *work) collect() error {
 		w.rep.Derivations[path] = text
 		drv, err := derivation.ReadDerivation(strings.NewReader(string(text)))
 		if err != nil {
-			return fmt.Errorf("read %s: %w", path, err)
+			w.rep.Unreadable = fmt.Sprintf("%s: %v", filepath.Base(path), err)
+			return nil
 		}
 		for in := range drv.InputDerivations {
 			todo = append(todo, in)

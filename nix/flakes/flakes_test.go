@@ -157,12 +157,16 @@ func TestCatalogByPath(t *testing.T) {
 // TestRefused tries derivations that reach out of the sandbox of builds.
 func TestRefused(t *testing.T) {
 	p := open(t)
+	if _, err := p.catalog.Derivations(t.Context()); err != nil { // puts the catalog's own into the store
+		t.Fatal(err)
+	}
 	for name, attrs := range map[string]string{
 		"fixed output":        `outputHashAlgo = "sha256"; outputHashMode = "flat"; outputHash = "0000000000000000000000000000000000000000000000000000";`,
 		"recursive output":    `outputHashMode = "recursive"; outputHash = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";`,
 		"no chroot":           `__noChroot = true;`,
 		"host files":          `__impureHostDeps = [ "/etc/shadow" ];`,
 		"structured":          `__structuredAttrs = true; __noChroot = true;`,
+		"hidden":              `__json = builtins.unsafeDiscardStringContext "{\"\\u005f_noChroot\":true}";`,
 		"host variables":      `impureEnvVars = [ "HOME" ];`,
 		"built-in fetchurl":   `builder = "builtin:fetchurl"; system = "builtin"; url = "file:///etc/shadow"; outputHashAlgo = "sha256"; outputHash = "0000000000000000000000000000000000000000000000000000";`,
 		"built-in unpack":     `builder = "builtin:unpack-channel"; system = "builtin"; src = "/etc";`,
@@ -177,7 +181,8 @@ func TestRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err = p.EvaluateFlake(t.Context(), nixspace.UserFlake{Files: map[string]string{"flake.nix": flake}})
-			if nixspace.ErrorCode(err) != flakes.CodeRefused {
+			hidden := name == "hidden" && nixspace.ErrorCode(err) == evalbox.CodeInvalid // newer Nix makes no derivation of it
+			if nixspace.ErrorCode(err) != flakes.CodeRefused && !hidden {
 				t.Errorf("%v, want code %s", err, flakes.CodeRefused)
 			}
 			after, err := filepath.Glob("/nix/store/*")

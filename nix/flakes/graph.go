@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"github.com/nix-community/go-nix/pkg/nar"
 
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/nix/catalog"
 	"github.com/nixspace/nixspace/nix/daemon"
 	"github.com/nixspace/nixspace/nix/evalbox"
 )
@@ -38,8 +40,11 @@ func readGraph(res *evalbox.Result) (*graph, error) {
 			return nil, fmt.Errorf("read a flake's derivations: %w", err)
 		}
 		d, err := derivation.ReadDerivation(bytes.NewReader(text))
+		if err == nil && d.Name() == "" {
+			err = errors.New("it has no name")
+		}
 		if err != nil {
-			return nil, fmt.Errorf("read a flake's derivation %s: %w", path, err)
+			return nil, nixspace.Errorf(nixspace.KindInvalid, evalbox.CodeInvalid, "the flake makes a derivation that cannot be read: %s: %w", nixspace.StorePathName(path), err)
 		}
 		refs := append(slices.Clone(d.InputSources), slices.Collect(maps.Keys(d.InputDerivations))...)
 		slices.Sort(refs)
@@ -78,10 +83,14 @@ func readGraph(res *evalbox.Result) (*graph, error) {
 	return g, visit(res.DrvPath, 0)
 }
 
+// catalogBuilder is the builder of the catalog's sources: there is none of that name,
+// because they are fetched by NixSpace.
+const catalogBuilder = "builtin:missing-run-nixspace-catalog-fetch"
+
 // check refuses derivations that would reach out of the sandbox of builds.
 func (f *Flakes) check(ctx context.Context, g *graph, known func(string) bool) error {
 	var fixed []string // outputs of derivations that may use the network
-	of := map[string]string{}
+	of := map[string]*derivation.Derivation{}
 	for _, path := range g.order {
 		if known(path) {
 			continue
@@ -96,19 +105,19 @@ func (f *Flakes) check(ctx context.Context, g *graph, known func(string) bool) e
 		if d.Platform != system && d.Platform != "builtin" {
 			return refuse("it is for %.40q, not for %s", d.Platform, system)
 		}
-		if strings.HasPrefix(d.Builder, "builtin:") && d.Builder != "builtin:buildenv" {
+		if strings.HasPrefix(d.Builder, "builtin:") && d.Builder != "builtin:buildenv" && d.Builder != catalogBuilder {
 			return refuse("its builder is %.80q", d.Builder)
 		}
-		for _, k := range []string{"__noChroot", "__impureHostDeps", "__impure", "__sandboxProfile", "impureEnvVars"} {
-			if _, ok := d.Env[k]; ok {
-				return refuse("it sets %s, and so wants more of the machine than a build gets", k)
+		structured := map[string]any{}
+		if text, ok := d.Env["__json"]; ok {
+			if err := json.Unmarshal([]byte(text), &structured); err != nil {
+				return refuse("its attributes are no JSON")
 			}
 		}
-		if _, ok := d.Env["__json"]; ok {
-			for _, k := range []string{`"__noChroot"`, `"__impureHostDeps"`, `"__impure"`, `"impureEnvVars"`} {
-				if strings.Contains(d.Env["__json"], k) {
-					return refuse("it sets %s, and so wants more of the machine than a build gets", k)
-				}
+		for _, k := range []string{"__noChroot", "__impureHostDeps", "__impure", "__sandboxProfile", "impureEnvVars"} {
+			_, plain := d.Env[k]
+			if _, ok := structured[k]; ok || plain {
+				return refuse("it sets %s, and so wants more of the machine than a build gets", k)
 			}
 		}
 		for _, o := range d.Outputs {
@@ -119,7 +128,7 @@ func (f *Flakes) check(ctx context.Context, g *graph, known func(string) bool) e
 				return refuse("where its output will be is not known before it is built")
 			}
 			fixed = append(fixed, o.Path)
-			of[o.Path] = name
+			of[o.Path] = d
 		}
 	}
 	if len(fixed) == 0 {
@@ -131,11 +140,17 @@ func (f *Flakes) check(ctx context.Context, g *graph, known func(string) bool) e
 		return fmt.Errorf("ask the store for a flake's sources: %w", err)
 	}
 	for _, p := range fixed {
-		if !slices.Contains(valid, p) {
-			return nixspace.Errorf(nixspace.KindInvalid, CodeRefused, "the flake downloads %s, and builds have no network here", of[p]).
-				WithHint("use a package of the catalog in its place, put the file into the flake, or download it in a session").
-				WithDetail("derivation", of[p])
+		if slices.Contains(valid, p) {
+			continue
 		}
+		name := of[p].Name()
+		if of[p].Builder == catalogBuilder {
+			return nixspace.Errorf(nixspace.KindConflict, catalog.CodeRepinned, "the flake's lock names an older catalog, and %s of that is not to be had any more", name).
+				WithHint("lock the flake anew: nixspace flake update, or remove its flake.lock")
+		}
+		return nixspace.Errorf(nixspace.KindInvalid, CodeRefused, "the flake downloads %s, and builds have no network here", name).
+			WithHint("use a package of the catalog in its place, put the file into the flake, or download it in a session").
+			WithDetail("derivation", name)
 	}
 	return nil
 }

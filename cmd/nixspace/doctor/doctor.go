@@ -50,6 +50,7 @@ func checks() []check {
 	return []check{
 		{"nix", checkNix},
 		{"postgresql", checkPostgres},
+		{"flakes", checkFlakes},
 		{"qemu", checkQEMU},
 		{"kernel", checkKernel},
 		{"tools", checkTools},

@@ -12,6 +12,7 @@ import (
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/internal/cgroup"
 	"github.com/nixspace/nixspace/nix"
+	"github.com/nixspace/nixspace/nix/evalbox"
 	"github.com/nixspace/nixspace/vm/image"
 	"github.com/nixspace/nixspace/vm/image/agent"
 	"github.com/nixspace/nixspace/vm/qemu"
@@ -37,6 +38,22 @@ func checkNix(ctx context.Context, _ Config) (_ Finding, err error) {
 		return Finding{}, fmt.Errorf("stop the nix daemon: %w", err)
 	}
 	return ok(fmt.Sprintf("Nix %s, %s; builds are sandboxed", e.Version(), daemon)), nil
+}
+
+// checkFlakes makes a box, as for a flake of a user, and runs Nix in it.
+func checkFlakes(ctx context.Context, _ Config) (Finding, error) {
+	bin, err := nix.Find("")
+	if err != nil {
+		return Finding{}, err
+	}
+	if err := evalbox.New(evalbox.Config{Nix: bin}).Probe(ctx); err != nil {
+		if nixspace.ErrorCode(err) != evalbox.CodeUnavailable {
+			return Finding{}, err
+		}
+		f := failure(err)
+		return warn(f.Detail, "environments of nixspace.toml work; for flakes of users, "+f.Hint), nil
+	}
+	return ok("flakes of users can be evaluated in a sandbox"), nil
 }
 
 func checkQEMU(ctx context.Context, cfg Config) (Finding, error) {
