@@ -1,9 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type BrowserContext, expect, type Page, test } from "@playwright/test";
 import { accessible, Guard } from "./guard";
-import { Server } from "./server";
+import { folder, Server } from "./server";
 
 // One session on one real server: every test goes on where the last one ended.
 test.describe.configure({ mode: "serial" });
@@ -19,6 +19,7 @@ test.beforeAll(async ({ browser }) => {
   code = mkdtempSync(join(tmpdir(), "nixspace-code-"));
   writeFileSync(join(code, "nixspace.toml"), 'schema = 1\n\n[packages]\nnodejs = "22"\n');
   writeFileSync(join(code, "README.md"), "# web\n");
+  cpSync(folder("ui/e2e/webserver.js"), join(code, "webserver.js"));
   server.cli("create", "web", code);
   context = await browser.newContext();
   page = await context.newPage();
@@ -109,6 +110,7 @@ test("two viewers see the same bytes, and one may only watch", async () => {
 });
 
 test("much output stalls nothing", async () => {
+  await page.locator(".screen:not([hidden]) .xterm-screen").click();
   const second = await context.newPage();
   await second.goto(`${server.url}/s/web/web/1/terminal?terminal=main`);
   await expect(rows(second)).toContainText("$");
@@ -135,6 +137,74 @@ test("a shell outlives its server, with every byte", async () => {
   await expect(rows(page)).toContainText("step 3: after");
   await expect(rows(page)).toContainText(`still ${pid}`);
   guard.allow = undefined;
+});
+
+test("a preview of a web server, with a socket, and nothing of the platform's", async () => {
+  const before = await context.cookies(server.url);
+  await page.locator(".screen:not([hidden]) .xterm-screen").click();
+  await type("clear; node webserver.js &\n");
+  const port = page.getByRole("listitem").filter({ hasText: "3000" });
+  await expect(port).toContainText("node webserver.js");
+  await picture("session-terminal");
+  const opened = page.waitForEvent("popup");
+  await port.getByRole("button", { name: "Open a preview of port 3000" }).click();
+  const tab = await opened;
+  await expect(tab.getByRole("heading", { name: "hello from the session" })).toBeVisible();
+  expect(new URL(tab.url()).host).toBe(`3000--1--web--web.localhost:${new URL(server.url).port}`);
+  expect(new URL(tab.url()).search).toBe("");
+  await expect(tab.locator("#socket")).toHaveText("the socket says echo ping");
+  await tab.reload();
+  await expect(tab.locator("#socket")).toHaveText("the socket says echo ping");
+  await expect(tab.locator("#cookies")).toHaveText("own=1; evil=1");
+  // Its cookies are its own, and the platform's are as they were.
+  expect(await context.cookies(server.url)).toEqual(before);
+  expect(await context.cookies(`http://localhost:${new URL(server.url).port}`)).toEqual([]);
+  // It cannot ask the platform for anything.
+  const asked = await tab.evaluate(async (platform) => {
+    const by = async (address: string) =>
+      fetch(address, { method: "POST", credentials: "include", body: "{}" }).then(
+        (r) => r.status,
+        () => 0,
+      );
+    return [await by(`${platform}/graphql`), await by("/graphql")];
+  }, server.url);
+  expect(asked).toEqual([0, 200]); // refused by the browser; and its own page
+  // Somebody who is not let in gets a page that leads to the platform and back.
+  const stranger = await context.browser()!.newContext();
+  const door = await stranger.newPage();
+  await door.goto(tab.url());
+  await expect(door.getByRole("heading", { name: "This preview is private" })).toBeVisible();
+  await door.screenshot({ path: "e2e/output/preview-private.png" });
+  await stranger.close();
+  await context.clearCookies({ domain: "3000--1--web--web.localhost" });
+  await tab.goto(tab.url());
+  await tab.getByRole("link", { name: "Open it through NixSpace" }).click();
+  await expect(tab.getByRole("heading", { name: "hello from the session" })).toBeVisible();
+  // Nothing listens there yet.
+  await tab.goto(JSON.parse(server.cli("preview", "web/1", "4000", "--json")).open);
+  await expect(tab.getByRole("heading", { name: "Nothing listens on port 4000" })).toBeVisible();
+  await tab.screenshot({ path: "e2e/output/preview-nothing.png" });
+  await tab.close();
+  expect(server.cli("preview", "web/1")).toContain("3000--1--web--web.localhost");
+});
+
+test("files go in and out", async () => {
+  await page.locator("input[type=file]").setInputFiles({
+    name: "notes.txt",
+    mimeType: "text/plain",
+    buffer: Buffer.from("brought by a page\n"),
+  });
+  await expect(page.getByText("Uploaded 1 file")).toBeVisible();
+  expect(server.cli("exec", "web/1", "--", "cat", "notes.txt")).toBe("brought by a page\n");
+  await page.getByRole("button", { name: "Browse" }).click();
+  const saved = page.waitForEvent("download");
+  await page.getByRole("link", { name: "README.md" }).click();
+  expect(readFileSync((await (await saved).path())!, "utf8")).toBe("# web\n");
+  await picture("session-files");
+  server.cli("cp", join(code, "README.md"), "web/1:copies/");
+  expect(server.cli("exec", "web/1", "--", "cat", "copies/README.md")).toBe("# web\n");
+  server.cli("cp", "web/1:copies", join(code, "back"));
+  expect(readFileSync(join(code, "back/README.md"), "utf8")).toBe("# web\n");
 });
 
 test("a session that sleeps is woken by a key, and not before", async () => {

@@ -27,6 +27,7 @@ render(
         path="/s/:project/:env/:number/terminal"
         component={lazy(() => import("./features/terminal/TerminalPage"))}
       />
+      <Route path="/preview" component={lazy(() => import("./features/preview/Gate"))} />
       <Route path="/builds/:id" component={lazy(() => import("./features/build/Build"))} />
       <Route path="*" component={NotFound} />
     </Router>

@@ -91,3 +91,19 @@ export async function uploadArchive(
 ): Promise<{ digest: string; size: number; files: number; notes: string[] }> {
   return (await send("/api/v1/archives", { method: "PUT", body: archive })).json();
 }
+
+/** Sends JSON to an address of the API and reads the answer. */
+export async function post<R>(path: string, body: unknown): Promise<R> {
+  const headers = { "Content-Type": "application/json" };
+  return (await send(path, { method: "POST", headers, body: JSON.stringify(body) })).json();
+}
+
+/** Reads JSON from an address of the API. */
+export async function get<R>(path: string): Promise<R> {
+  return (await send(path, {})).json();
+}
+
+/** Sends bytes to an address of the API and reads the answer. */
+export async function put<R>(path: string, body: Blob): Promise<R> {
+  return (await send(path, { method: "PUT", body })).json();
+}

@@ -19,7 +19,9 @@ import { toast, toastError } from "../../components/Toasts";
 import { readCanonical } from "../environment/canonical";
 import { StartDoc } from "../environment/queries";
 import { Terminals } from "../terminal/Terminals";
+import { SessionFiles } from "./Files";
 import { Logs } from "./Logs";
+import { Ports } from "./Ports";
 import { ForkDoc, HibernateDoc, RemoveDoc, ResumeDoc, SnapshotDoc, StopDoc, type Update, UpdatesDoc } from "./queries";
 
 export default function Session() {
@@ -47,6 +49,7 @@ export default function Session() {
   const s = () => state.update?.session;
   const machine = () => state.update?.machine;
   const status = () => s()?.status;
+  const ports = () => machine()?.view.ports ?? [];
   const canonical = createMemo(() => {
     const text = s()?.version.canonical;
     return text ? readCanonical(text) : undefined;
@@ -242,16 +245,10 @@ export default function Session() {
                     </ul>
                   </Show>
                 </Card>
+                <Ports session={x().id} ports={ports()} known={canonical()?.ports ?? {}} running={runs()} />
+                <SessionFiles session={x().id} sessionRef={ref()} running={runs()} />
                 <Card title="Machine">
                   <dl class="facts">
-                    <For each={Object.entries(canonical()?.ports ?? {})}>
-                      {([name, port]) => (
-                        <>
-                          <dt>Port {name}</dt>
-                          <dd class="num">{port}</dd>
-                        </>
-                      )}
-                    </For>
                     <For each={x().version.packages}>
                       {(p) => (
                         <>
