@@ -15,6 +15,7 @@ import (
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/app/advice"
 	"github.com/nixspace/nixspace/app/builds"
+	"github.com/nixspace/nixspace/app/collect"
 	"github.com/nixspace/nixspace/app/environments"
 	"github.com/nixspace/nixspace/app/fetches"
 	"github.com/nixspace/nixspace/app/inspect"
@@ -33,6 +34,7 @@ type (
 	sessionCases     = sessions.UseCases
 	sourceCases      = fetches.UseCases
 	adviceCases      = advice.UseCases
+	collectCases     = collect.UseCases
 )
 
 // App is the set of use cases. It is safe for concurrent use. [App.Run] must run
@@ -45,6 +47,7 @@ type App struct {
 	*sessionCases
 	*sourceCases
 	*adviceCases
+	*collectCases
 	records *records.Records
 	tasks   *work.Tasks
 }
@@ -62,6 +65,8 @@ type Config struct {
 	// HibernateAfter is how long nobody must have worked in a session before it is
 	// hibernated; never when 0.
 	HibernateAfter time.Duration
+	// Collect is what [collect.UseCases.RunCollection] collects.
+	Collect collect.CollectGarbage
 }
 
 // New returns the use cases over cfg.
@@ -69,16 +74,21 @@ func New(cfg Config) *App {
 	r, tasks, progress := records.New(cfg.Store), work.NewTasks(), work.NewProgressHub()
 	b := builds.New(r, cfg.Packages, cfg.Jobs, tasks, progress, cfg.Log)
 	e := environments.New(r, cfg.Packages, cfg.Workspaces, b, cfg.Log)
+	t := transfer.New(r, cfg.Packages, cfg.Workspaces, b, e, cfg.Log)
+	run := sessions.New(sessions.Config{
+		Records: r, Packages: cfg.Packages, Machines: cfg.Machines, Workspaces: cfg.Workspaces,
+		Builds: b, Environments: e, Tasks: tasks, Progress: progress,
+		HibernateAfter: cfg.HibernateAfter, Log: cfg.Log,
+	})
+	garbage := collect.Config{Records: r, Sessions: run, Scheduled: cfg.Collect, Log: cfg.Log}
+	// What a part cannot collect is not collected.
+	garbage.Files, _ = cfg.Machines.(nixspace.GarbageCollector)
+	garbage.Workspaces, _ = cfg.Workspaces.(nixspace.WorkspaceCollector)
+	garbage.Roots, _ = cfg.Packages.(collect.Roots)
 	return &App{
-		records: r, tasks: tasks, buildCases: b, environmentCases: e,
-		inspectCases:  inspect.New(r, cfg.Packages, b, cfg.Log),
-		adviceCases:   advice.New(r, cfg.Packages, trees(cfg.Sources.Trees)),
-		transferCases: transfer.New(r, cfg.Packages, cfg.Workspaces, b, e, cfg.Log),
-		sessionCases: sessions.New(sessions.Config{
-			Records: r, Packages: cfg.Packages, Machines: cfg.Machines, Workspaces: cfg.Workspaces,
-			Builds: b, Environments: e, Tasks: tasks, Progress: progress,
-			HibernateAfter: cfg.HibernateAfter, Log: cfg.Log,
-		}),
+		records: r, tasks: tasks, buildCases: b, environmentCases: e, transferCases: t, sessionCases: run,
+		inspectCases: inspect.New(r, cfg.Packages, b, cfg.Log), collectCases: collect.New(garbage),
+		adviceCases: advice.New(r, cfg.Packages, trees(cfg.Sources.Trees)),
 		sourceCases: fetches.New(fetches.Config{Records: r, Packages: cfg.Packages, Progress: progress, Log: cfg.Log, Parts: cfg.Sources}),
 	}
 }

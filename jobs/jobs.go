@@ -55,7 +55,9 @@ type Config struct {
 	Server string
 	// Builds is how many builds run at a time; 4 when 0.
 	Builds int
-	Log    *slog.Logger
+	// CollectEvery is how often garbage is collected; never when 0.
+	CollectEvery time.Duration
+	Log          *slog.Logger
 }
 
 // Queue takes jobs and works them. It is safe for concurrent use.
@@ -107,10 +109,14 @@ func New(pool *pgxpool.Pool, cfg Config) (*Queue, error) {
 	if err := river.AddWorkerSafely(workers, &sourceWorker{queue: q}); err != nil {
 		return nil, fmt.Errorf("register the worker of fetches: %w", err)
 	}
+	if err := river.AddWorkerSafely(workers, &collectWorker{queue: q}); err != nil {
+		return nil, fmt.Errorf("register the collector: %w", err)
+	}
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		ID:                   cfg.Server + "/" + string(nixspace.NewID()),
 		Logger:               cfg.Log,
-		Queues:               map[string]river.QueueConfig{queueBuild: {MaxWorkers: cfg.Builds}, queueSource: {MaxWorkers: sourceWorkers}},
+		Queues:               map[string]river.QueueConfig{queueBuild: {MaxWorkers: cfg.Builds}, queueSource: {MaxWorkers: sourceWorkers}, queueCollect: {MaxWorkers: 1}},
+		PeriodicJobs:         q.periodic(),
 		Workers:              workers,
 		FetchCooldown:        fetchCooldown,
 		RescueStuckJobsAfter: buildLimit + time.Hour,

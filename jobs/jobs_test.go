@@ -362,3 +362,35 @@ func TestFetches(t *testing.T) {
 		t.Errorf("a fetch without a job: %v", err)
 	}
 }
+
+type collector struct {
+	builderFunc
+	ran chan struct{}
+}
+
+func (c collector) RunCollection(context.Context) error {
+	c.ran <- struct{}{}
+	return nil
+}
+
+// TestCollect starts a server that collects garbage, and then asks for that in the
+// same period once more, as a second start does.
+func TestCollect(t *testing.T) {
+	pool := postgrestest.Pool(t, Migrate)
+	c := collector{func(context.Context, nixspace.ID) error { return nil }, make(chan struct{}, 10)}
+	q, err := New(pool, Config{Server: "server", CollectEvery: 100 * 365 * 24 * time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	startQueue(t, q, c)
+	receive(t, c.ran)
+	args, opts := q.collection()
+	r, err := q.client.Insert(testContext(t), args, opts)
+	if err != nil || !r.UniqueSkippedAsDuplicate {
+		t.Errorf("a second one in the period: %+v, %v", r, err)
+	}
+	stopQueue(t, q)
+	if q := newQueue(t, pool, "server"); len(q.periodic()) != 0 {
+		t.Error("a server that is not to collect does")
+	}
+}

@@ -245,6 +245,25 @@ func TestRoots(t *testing.T) {
 	if err != nil || cmp.Diff(want, roots) != "" {
 		t.Errorf("%v\n%s", err, cmp.Diff(want, roots))
 	}
+	// By the age of the links.
+	if err := e.UnrootBefore(t.Context(), "version/kept", time.Now().Add(-time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if roots, err := e.RootsBefore(t.Context(), time.Now().Add(-time.Hour)); err != nil || len(roots) != 0 {
+		t.Errorf("older than an hour: %v, %v", roots, err)
+	}
+	if roots, err := e.RootsBefore(t.Context(), time.Now().Add(time.Hour)); err != nil || len(roots) != 2 {
+		t.Errorf("of any age: %v, %v", roots, err)
+	}
+	if err := e.UnrootBefore(t.Context(), "version/replaced", time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.UnrootBefore(t.Context(), "version/replaced", time.Now().Add(time.Hour)); err != nil {
+		t.Errorf("a second time: %v", err)
+	}
+	if roots, err := e.Roots(t.Context()); err != nil || len(roots) != 1 {
+		t.Errorf("%v, %v", roots, err)
+	}
 	collect(t, e, envs[1].OutPath, envs[2].OutPath)
 	for i, kept := range []bool{true, false, false} {
 		_, err := os.Lstat(envs[i].OutPath)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/nix/daemon"
@@ -101,6 +102,48 @@ func (e *Engine) Roots(context.Context) (map[string]string, error) {
 		roots[name] = target
 	}
 	return roots, nil
+}
+
+// RootsBefore returns what is rooted by links that were made, or made again, before
+// a time.
+func (e *Engine) RootsBefore(ctx context.Context, before time.Time) (map[string]string, error) {
+	roots, err := e.Roots(ctx)
+	for name := range roots {
+		if old, err := e.rootedBefore(name, before); err != nil || !old {
+			delete(roots, name)
+		}
+	}
+	return roots, err
+}
+
+// UnrootBefore is [Engine.Unroot] for a link that was made before a time; one that
+// was made again since stays.
+func (e *Engine) UnrootBefore(_ context.Context, name string, before time.Time) error {
+	link, err := e.rootFile(name)
+	if err != nil {
+		return err
+	}
+	e.rootsMu.Lock()
+	defer e.rootsMu.Unlock()
+	if old, err := e.rootedBefore(name, before); err != nil || !old {
+		return err
+	}
+	if err := os.Remove(link); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("unroot %s: %w", name, err)
+	}
+	return nil
+}
+
+func (e *Engine) rootedBefore(name string, before time.Time) (bool, error) {
+	link, err := e.rootFile(name)
+	if err != nil {
+		return false, err
+	}
+	info, err := os.Lstat(link)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && info.ModTime().Before(before), err
 }
 
 const rootSuffix = ".root"

@@ -7,6 +7,7 @@ import (
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/app"
+	"github.com/nixspace/nixspace/app/collect"
 	"github.com/nixspace/nixspace/app/environments"
 	"github.com/nixspace/nixspace/app/fetches"
 	"github.com/nixspace/nixspace/app/inspect"
@@ -32,6 +33,12 @@ type App interface {
 	Terminals
 	Advice
 	Services
+	Garbage
+}
+
+// Garbage are the use cases of what nothing needs any more.
+type Garbage interface {
+	CollectGarbage(ctx context.Context, in collect.CollectGarbage) (*collect.Collection, error)
 }
 
 // Terminals are the use cases of terminals, other than to be at one.

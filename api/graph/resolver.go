@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/api/graph/model"
@@ -16,6 +17,10 @@ import (
 
 // logLinesMax is how many lines of a build's log one query may ask for.
 const logLinesMax = 10_000
+
+// maxAge is the longest age that something may be asked to have: what is longer
+// overflows.
+const maxAge = 100 * 365 * 24 * time.Hour
 
 // Resolver is the root of all resolvers.
 type Resolver struct {

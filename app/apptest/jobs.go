@@ -28,6 +28,11 @@ type queueing struct {
 	jobs *Jobs
 }
 
+// Reachable implements nixspace.ReachableStore, where the database does.
+func (q *queueing) Reachable(ctx context.Context) (*nixspace.Reachable, error) {
+	return q.Database.(nixspace.ReachableStore).Reachable(ctx)
+}
+
 // InTx implements nixspace.Database.
 func (q *queueing) InTx(ctx context.Context, fn func(nixspace.Tx) error) error {
 	var last nixspace.Tx // that of the last try, which is the one that committed

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/nixspace/nixspace"
 )
@@ -28,6 +29,7 @@ type Packages struct {
 	glibc  string              // what every output refers to
 	valid  map[string][]string // path → references
 	roots  map[string]string
+	aged   map[string]time.Time // links that are old, see AgeRoots
 	drvs   map[string]drv
 	fail   error
 	gate   chan struct{}

@@ -91,6 +91,28 @@ func (a *UseCases) startAgain(ctx context.Context, old *nixspace.Session) (*nixs
 		return nil, nixspace.Errorf(nixspace.KindConflict, "session_throwaway", "session %s was a throw-away fork, and nothing of it is left", old.Ref()).
 			WithHint("fork again what it was forked from")
 	}
+	// Somebody may remove it just now.
+	leave, err := a.gates.enter(ctx, old.ID)
+	if err != nil {
+		return nil, err
+	}
+	s, err := a.begin(ctx, old)
+	leave()
+	if err != nil {
+		return nil, err
+	}
+	return s, a.launch(ctx, s)
+}
+
+// begin makes the next generation of a session that has ended.
+func (a *UseCases) begin(ctx context.Context, old *nixspace.Session) (*nixspace.Session, error) {
+	now, err := a.records.Store.Read().Sessions().ByID(ctx, old.ID)
+	if err != nil {
+		return nil, err
+	}
+	if now.Generation != old.Generation || now.EndedAt.IsZero() {
+		return nil, nixspace.Errorf(nixspace.KindConflict, "session_not_stopped", "session %s is %s", now.Ref(), now.Status)
+	}
 	// Nothing of the last generation may be left when the next one begins, and of
 	// a disk that was not copied to its end, nothing at all.
 	if err := a.reap(ctx, old.ID); err != nil {
@@ -101,13 +123,9 @@ func (a *UseCases) startAgain(ctx context.Context, old *nixspace.Session) (*nixs
 			return nil, err
 		}
 	}
-	s, err := a.step(ctx, nixspace.SessionChange{
+	return a.step(ctx, nixspace.SessionChange{
 		ID: old.ID, Generation: old.Generation, From: ended, To: nixspace.SessionCreating, Restart: true,
 	})
-	if err != nil {
-		return nil, err
-	}
-	return s, a.launch(ctx, s)
 }
 
 // step makes one step of a session's state machine and appends its event.
@@ -283,6 +301,15 @@ func (a *UseCases) RemoveSession(ctx context.Context, ref string) error {
 	}
 	s, err := records.FindSession(ctx, tx, ref)
 	if err != nil {
+		return err
+	}
+	// Nobody starts it, or copies its disk, meanwhile.
+	leave, err := a.gates.enter(ctx, s.ID)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if s, err = tx.Sessions().ByID(ctx, s.ID); err != nil {
 		return err
 	}
 	if s.EndedAt.IsZero() {

@@ -88,6 +88,7 @@ type commands struct {
 	Recover     recoverCmd     `cmd:"" group:"sessions" help:"End what is left of sessions that are stuck."`
 	Rm          rmCmd          `cmd:"" group:"sessions" help:"Delete sessions with their disks."`
 
+	GC         gcCmd         `cmd:"" name:"gc" group:"other" help:"Remove what nothing needs any more: old sessions, files, links; or say what would go."`
 	Catalog    catalogCmd    `cmd:"" group:"other" help:"List, search, fetch and update packages."`
 	Completion completionCmd `cmd:"" group:"other" help:"Print a script that completes this command line in a shell."`
 	Version    versionCmd    `cmd:"" group:"other" help:"Print the version."`

@@ -32,6 +32,7 @@ type upCmd struct {
 	codeLimit
 	MaxImport int64 `env:"NIXSPACE_MAX_IMPORT" default:"16384" placeholder:"MIB" help:"How many MiB a file to import may have (${default}). What is in it may have eight times as many, unpacked."`
 	restPolicy
+	collectPolicy
 	Quickstart bool `name:"quickstart" env:"NIXSPACE_QUICKSTART" default:"true" negatable:"" help:"On an empty state directory, make an example project with three environments and run them side by side."`
 }
 
@@ -105,7 +106,7 @@ func (c *upCmd) Run(ctx context.Context, g *globals, std streams) error {
 	err = server.Run(ctx, server.Config{
 		State: state, Listen: c.Listen, Hosts: c.Hosts, PreviewDomain: c.Previews, DatabaseURL: c.DatabaseURL, PGBin: c.PGBin,
 		Version: version, Log: log, Parts: server.Real(server.Settings{Accel: c.Accel, Mirror: c.Mirror, PrivateNetworks: c.PrivateNetworks, Reach: reach}),
-		Code: c.limits(), MaxImport: max(c.MaxImport, 1) << 20, Rest: server.Rest{OnExit: server.OnExit(c.OnExit), HibernateAfter: c.HibernateAfter}, Report: show.step, Progress: d.Report, Force: force,
+		Code: c.limits(), MaxImport: max(c.MaxImport, 1) << 20, Collect: server.Collect{Every: time.Duration(c.collectPolicy.Every), OlderThan: time.Duration(c.collectPolicy.OlderThan), Sessions: c.collectPolicy.Sessions}, Rest: server.Rest{OnExit: server.OnExit(c.OnExit), HibernateAfter: c.HibernateAfter}, Report: show.step, Progress: d.Report, Force: force,
 		Ready: func(ctx context.Context, r server.Running) error {
 			if d == nil {
 				log.Info("ready", "url", r.URL, "state", r.State)

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/vm/image/agent"
@@ -47,6 +48,11 @@ func PrepareBoot(ctx context.Context, dir string, k Kernel) (Boot, error) {
 		return Boot{}, err
 	}
 	b := Boot{Kernel: kernel, Initramfs: initramfs}
+	// Where nothing can be remembered, their age says that they are of use.
+	now := time.Now()
+	if err := errors.Join(os.Chtimes(kernel, now, now), os.Chtimes(initramfs, now, now)); err != nil {
+		return Boot{}, err
+	}
 	memorise(dir, from, b)
 	return b, nil
 }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/vm/image/erofs"
@@ -59,15 +60,18 @@ func key(paths []string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
+// sortedPaths returns paths as an image has them.
+func sortedPaths(paths []string) []string {
+	return slices.Compact(slices.Sorted(slices.Values(paths)))
+}
+
 // Ensure returns the image of a layer and makes it where it is missing or
 // damaged. Two callers that want the same image at the same time get the one
 // that the first makes. It fails with code "disk_full" where there is no room,
 // "layer_invalid" where the layer names what is no store path, and
 // "store_path_missing" where the store does not have one.
 func (l *Layers) Ensure(ctx context.Context, layer nixspace.StoreLayer, progress nixspace.ProgressFunc) (nixspace.LayerImage, error) {
-	paths := slices.Clone(layer.Paths)
-	slices.Sort(paths)
-	paths = slices.Compact(paths)
+	paths := sortedPaths(layer.Paths)
 	if len(paths) == 0 {
 		return nixspace.LayerImage{}, nixspace.Errorf(nixspace.KindInvalid, "layer_invalid", "the store layer %q is empty", layer.Name)
 	}
@@ -109,6 +113,11 @@ func (l *Layers) lookup(k, name string, paths []string) (nixspace.LayerImage, bo
 	}
 	info, err := os.Stat(l.path(k, ".erofs"))
 	if err != nil || info.Size() != r.Size {
+		return nixspace.LayerImage{}, false
+	}
+	// That it is used must be on record before it is: see [Layers.Collect].
+	now := time.Now()
+	if err := os.Chtimes(l.path(k, ".json"), now, now); err != nil {
 		return nixspace.LayerImage{}, false
 	}
 	return nixspace.LayerImage{Name: name, Digest: r.Digest, Size: r.Size, Path: l.path(k, ".erofs")}, true

@@ -47,12 +47,8 @@ const initramfsFormat = 1
 
 // recall returns the boot files of before, if they were made from the same.
 func recall(dir, stamp string) (Boot, bool) {
-	b, err := readBounded(filepath.Join(dir, memoFile), 1<<20)
-	if err != nil || stamp == "" {
-		return Boot{}, false
-	}
-	var m memo
-	if json.Unmarshal(b, &m) != nil || m.Stamp != stamp {
+	m, ok := readMemo(dir)
+	if !ok || stamp == "" || m.Stamp != stamp {
 		return Boot{}, false
 	}
 	for path, size := range map[string]int64{m.Boot.Kernel: m.KernelSize, m.Boot.Initramfs: m.InitramfsSize} {
@@ -61,6 +57,21 @@ func recall(dir, stamp string) (Boot, bool) {
 		}
 	}
 	return m.Boot, true
+}
+
+// lastBoot returns the boot files that were used last.
+func lastBoot(dir string) (Boot, bool) {
+	m, ok := readMemo(dir)
+	return m.Boot, ok
+}
+
+func readMemo(dir string) (memo, bool) {
+	b, err := readBounded(filepath.Join(dir, memoFile), 1<<20)
+	if err != nil {
+		return memo{}, false
+	}
+	var m memo
+	return m, json.Unmarshal(b, &m) == nil
 }
 
 // memorise may fail: the next start is only slower.

@@ -157,6 +157,7 @@ func (b *builder) ways() ([]way, error) {
 	boot.template = true
 	from := b.store.Template(b.prepared.template)
 	if _, err := os.Lstat(from.Meta); err == nil {
+		b.store.Used(b.prepared.template) // so that it is not collected just now
 		return []way{{how: fromTemplate, saved: from, disk: from}, boot}, nil
 	}
 	return []way{boot}, nil

@@ -214,13 +214,28 @@ func (s *Store) Used(key string) {
 
 // Prune deletes all templates but the keep that were used last.
 func (s *Store) Prune(keep int) error {
-	entries, err := os.ReadDir(s.templates())
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	list, err := s.listTemplates()
+	if err != nil {
 		return err
 	}
-	type template struct {
-		key  string
-		used time.Time
+	var errs []error
+	for _, t := range list[min(keep, len(list)):] {
+		errs = append(errs, s.RemoveTemplate(t.key))
+	}
+	return errors.Join(errs...)
+}
+
+// template is one of the store's, and when it was last of use.
+type template struct {
+	key  string
+	used time.Time
+}
+
+// listTemplates returns them, the one that was used last first.
+func (s *Store) listTemplates() ([]template, error) {
+	entries, err := os.ReadDir(s.templates())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
 	}
 	var list []template
 	for _, e := range entries {
@@ -234,11 +249,7 @@ func (s *Store) Prune(keep int) error {
 		list = append(list, t)
 	}
 	slices.SortFunc(list, func(a, b template) int { return b.used.Compare(a.used) })
-	var errs []error
-	for _, t := range list[min(keep, len(list)):] {
-		errs = append(errs, s.RemoveTemplate(t.key))
-	}
-	return errors.Join(errs...)
+	return list, nil
 }
 
 // LockTemplate takes the right to make the template with a key, and returns false

@@ -30,6 +30,7 @@ type ResolverRoot interface {
 	Build() BuildResolver
 	Environment() EnvironmentResolver
 	FetchedCode() FetchedCodeResolver
+	Garbage() GarbageResolver
 	HeadMove() HeadMoveResolver
 	LogEntry() LogEntryResolver
 	Merge() MergeResolver
@@ -118,6 +119,13 @@ type ComplexityRoot struct {
 	ClosureTotal struct {
 		Paths func(childComplexity int) int
 		Size  func(childComplexity int) int
+	}
+
+	Collection struct {
+		DryRun func(childComplexity int) int
+		Failed func(childComplexity int) int
+		Items  func(childComplexity int) int
+		Size   func(childComplexity int) int
 	}
 
 	CreateProjectPayload struct {
@@ -290,6 +298,16 @@ type ComplexityRoot struct {
 		Snapshot func(childComplexity int) int
 	}
 
+	Garbage struct {
+		Error    func(childComplexity int) int
+		Kind     func(childComplexity int) int
+		LastUsed func(childComplexity int) int
+		Name     func(childComplexity int) int
+		Reason   func(childComplexity int) int
+		Removed  func(childComplexity int) int
+		Size     func(childComplexity int) int
+	}
+
 	HeadMove struct {
 		Action  func(childComplexity int) int
 		Actor   func(childComplexity int) int
@@ -404,6 +422,7 @@ type ComplexityRoot struct {
 		Change              func(childComplexity int, input environments.Change) int
 		CherryPick          func(childComplexity int, input environments.Pick) int
 		CloseTerminal       func(childComplexity int, session string, name string) int
+		CollectGarbage      func(childComplexity int, input model.CollectGarbageInput) int
 		ControlService      func(childComplexity int, session string, name string, action nixspace.ServiceAction) int
 		CreateProject       func(childComplexity int, input environments.CreateProject) int
 		CreateTag           func(childComplexity int, input environments.CreateTag) int
@@ -1033,6 +1052,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ClosureTotal.Size(childComplexity), true
+
+	case "Collection.dryRun":
+		if e.ComplexityRoot.Collection.DryRun == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Collection.DryRun(childComplexity), true
+	case "Collection.failed":
+		if e.ComplexityRoot.Collection.Failed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Collection.Failed(childComplexity), true
+	case "Collection.items":
+		if e.ComplexityRoot.Collection.Items == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Collection.Items(childComplexity), true
+	case "Collection.size":
+		if e.ComplexityRoot.Collection.Size == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Collection.Size(childComplexity), true
 
 	case "CreateProjectPayload.build":
 		if e.ComplexityRoot.CreateProjectPayload.Build == nil {
@@ -1724,6 +1768,49 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ForkPayload.Snapshot(childComplexity), true
 
+	case "Garbage.error":
+		if e.ComplexityRoot.Garbage.Error == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Garbage.Error(childComplexity), true
+	case "Garbage.kind":
+		if e.ComplexityRoot.Garbage.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Garbage.Kind(childComplexity), true
+	case "Garbage.lastUsed":
+		if e.ComplexityRoot.Garbage.LastUsed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Garbage.LastUsed(childComplexity), true
+	case "Garbage.name":
+		if e.ComplexityRoot.Garbage.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Garbage.Name(childComplexity), true
+	case "Garbage.reason":
+		if e.ComplexityRoot.Garbage.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Garbage.Reason(childComplexity), true
+	case "Garbage.removed":
+		if e.ComplexityRoot.Garbage.Removed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Garbage.Removed(childComplexity), true
+	case "Garbage.size":
+		if e.ComplexityRoot.Garbage.Size == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Garbage.Size(childComplexity), true
+
 	case "HeadMove.action":
 		if e.ComplexityRoot.HeadMove.Action == nil {
 			break
@@ -2255,6 +2342,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CloseTerminal(childComplexity, args["session"].(string), args["name"].(string)), true
+	case "Mutation.collectGarbage":
+		if e.ComplexityRoot.Mutation.CollectGarbage == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_collectGarbage_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CollectGarbage(childComplexity, args["input"].(model.CollectGarbageInput)), true
 	case "Mutation.controlService":
 		if e.ComplexityRoot.Mutation.ControlService == nil {
 			break
@@ -4057,6 +4155,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		return graphql.NewInputUnmarshalerIndex(
 			graphql.NewInputUnmarshaler("BranchInput", ec.unmarshalInputBranchInput),
 			graphql.NewInputUnmarshaler("ChangeInput", ec.unmarshalInputChangeInput),
+			graphql.NewInputUnmarshaler("CollectGarbageInput", ec.unmarshalInputCollectGarbageInput),
 			graphql.NewInputUnmarshaler("CreateProjectInput", ec.unmarshalInputCreateProjectInput),
 			graphql.NewInputUnmarshaler("CreateTagInput", ec.unmarshalInputCreateTagInput),
 			graphql.NewInputUnmarshaler("EditInput", ec.unmarshalInputEditInput),
@@ -4571,6 +4670,47 @@ type TextDiff {
   path: String!
   "A unified diff."
   diff: String!
+}
+`, BuiltIn: false},
+	{Name: "../schema/gc.graphqls", Input: `extend type Mutation {
+  "Removes what nothing needs any more, or says what would go. What is in use stays."
+  collectGarbage(input: CollectGarbageInput! = {}): Collection!
+}
+
+input CollectGarbageInput {
+  "Only say what would go."
+  dryRun: Boolean! = false
+  "How long something must not have been used, or must have ended; 30 days when null."
+  olderThanSeconds: Int64
+  "Sessions that are stopped or failed, with their disks."
+  sessions: Boolean! = false
+  "Snapshots that people took."
+  snapshots: Boolean! = false
+}
+
+"What was found that nothing needs."
+type Collection {
+  dryRun: Boolean!
+  "By kind, the oldest first."
+  items: [Garbage!]!
+  "Bytes of what was removed, or would be, as far as that is known."
+  size: Int64!
+  "How many items could not be removed."
+  failed: Int!
+}
+
+type Garbage {
+  "session, snapshot, stray, template, layer, boot, workspace or root"
+  kind: String!
+  name: String!
+  "Why it may go."
+  reason: String!
+  "Bytes that go with it, those that it shares with others included; 0 where that is not known."
+  size: Int64!
+  lastUsed: Time
+  removed: Boolean!
+  "Why it could not be removed; empty otherwise."
+  error: String!
 }
 `, BuiltIn: false},
 	{Name: "../schema/history.graphqls", Input: `extend type Query {
@@ -5620,6 +5760,20 @@ func (ec *executionContext) childFields_ClosureTotal(ctx context.Context, field 
 	return nil, fmt.Errorf("no field named %q was found under type ClosureTotal", field.Name)
 }
 
+func (ec *executionContext) childFields_Collection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "dryRun":
+		return ec.fieldContext_Collection_dryRun(ctx, field)
+	case "items":
+		return ec.fieldContext_Collection_items(ctx, field)
+	case "size":
+		return ec.fieldContext_Collection_size(ctx, field)
+	case "failed":
+		return ec.fieldContext_Collection_failed(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Collection", field.Name)
+}
+
 func (ec *executionContext) childFields_CreateProjectPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "project":
@@ -5960,6 +6114,26 @@ func (ec *executionContext) childFields_ForkPayload(ctx context.Context, field g
 		return ec.fieldContext_ForkPayload_sessions(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ForkPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_Garbage(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "kind":
+		return ec.fieldContext_Garbage_kind(ctx, field)
+	case "name":
+		return ec.fieldContext_Garbage_name(ctx, field)
+	case "reason":
+		return ec.fieldContext_Garbage_reason(ctx, field)
+	case "size":
+		return ec.fieldContext_Garbage_size(ctx, field)
+	case "lastUsed":
+		return ec.fieldContext_Garbage_lastUsed(ctx, field)
+	case "removed":
+		return ec.fieldContext_Garbage_removed(ctx, field)
+	case "error":
+		return ec.fieldContext_Garbage_error(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Garbage", field.Name)
 }
 
 func (ec *executionContext) childFields_HeadMove(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

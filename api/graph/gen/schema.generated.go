@@ -15,6 +15,7 @@ import (
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/api/graph/model"
 	"github.com/nixspace/nixspace/api/graph/scalar"
+	"github.com/nixspace/nixspace/app/collect"
 	"github.com/nixspace/nixspace/app/environments"
 	"github.com/nixspace/nixspace/app/fetches"
 	"github.com/nixspace/nixspace/app/inspect"
@@ -33,6 +34,7 @@ type MutationResolver interface {
 	StartSession(ctx context.Context, input sessions.StartSession) (*nixspace.Session, error)
 	StopSession(ctx context.Context, ref string) (*nixspace.Session, error)
 	RemoveSession(ctx context.Context, ref string) (*nixspace.Session, error)
+	CollectGarbage(ctx context.Context, input model.CollectGarbageInput) (*collect.Collection, error)
 	Rollback(ctx context.Context, input environments.Rollback) (*model.ChangePayload, error)
 	Revert(ctx context.Context, input environments.Pick) (*environments.Picked, error)
 	CherryPick(ctx context.Context, input environments.Pick) (*environments.Picked, error)
@@ -221,6 +223,20 @@ func (ec *executionContext) field_Mutation_closeTerminal_args(ctx context.Contex
 		return nil, err
 	}
 	args["name"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_collectGarbage_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (model.CollectGarbageInput, error) {
+			return ec.unmarshalNCollectGarbageInput2githubᚗcomᚋnixspaceᚋnixspaceᚋapiᚋgraphᚋmodelᚐCollectGarbageInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
 	return args, nil
 }
 
@@ -1504,6 +1520,50 @@ func (ec *executionContext) fieldContext_Mutation_removeSession(ctx context.Cont
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Mutation_removeSession_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_collectGarbage(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_collectGarbage(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().CollectGarbage(ctx, fc.Args["input"].(model.CollectGarbageInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *collect.Collection) graphql.Marshaler {
+			return ec.marshalNCollection2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚋcollectᚐCollection(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_collectGarbage(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Collection(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_collectGarbage_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -4080,6 +4140,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 		case "removeSession":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_removeSession(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "collectGarbage":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_collectGarbage(ctx, field)
 			})
 			if out.Values[i] == graphql.Null {
 				out.Invalids++

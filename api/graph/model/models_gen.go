@@ -23,6 +23,17 @@ type ChangePayload struct {
 	Build   *nixspace.Build   `json:"build,omitempty"`
 }
 
+type CollectGarbageInput struct {
+	// Only say what would go.
+	DryRun bool `json:"dryRun"`
+	// How long something must not have been used, or must have ended; 30 days when null.
+	OlderThanSeconds *int64 `json:"olderThanSeconds,omitempty"`
+	// Sessions that are stopped or failed, with their disks.
+	Sessions bool `json:"sessions"`
+	// Snapshots that people took.
+	Snapshots bool `json:"snapshots"`
+}
+
 type CreateProjectPayload struct {
 	Project     *nixspace.Project     `json:"project"`
 	Environment *nixspace.Environment `json:"environment"`

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/app/builds"
@@ -139,6 +140,16 @@ var (
 	_ transfer.StorePaths = packages{}
 	_ builds.Flakes       = packages{}
 )
+
+// RootsBefore returns what is rooted by links that were made before a time.
+func (p packages) RootsBefore(ctx context.Context, before time.Time) (map[string]string, error) {
+	return p.engine.RootsBefore(ctx, before)
+}
+
+// UnrootBefore removes such a link.
+func (p packages) UnrootBefore(ctx context.Context, name string, before time.Time) error {
+	return p.engine.UnrootBefore(ctx, name, before)
+}
 
 // Ping checks that the Nix daemon answers.
 func (p packages) Ping(ctx context.Context) error {

@@ -20,6 +20,7 @@ import (
 	"github.com/nixspace/nixspace/api/web"
 	"github.com/nixspace/nixspace/app"
 	"github.com/nixspace/nixspace/app/builds"
+	"github.com/nixspace/nixspace/app/collect"
 	"github.com/nixspace/nixspace/app/environments"
 	"github.com/nixspace/nixspace/app/fetches"
 	"github.com/nixspace/nixspace/internal/statedir"
@@ -48,6 +49,7 @@ type Config struct {
 	Rest
 	Code      nixspace.CodeLimits // of projects
 	MaxImport int64               // bytes of a file to import; 16 GiB when 0
+	Collect   Collect
 
 	// Report is told about each step of the start and the stop. It may be nil.
 	Report func(Step)
@@ -105,6 +107,13 @@ type Step struct {
 type Rest struct {
 	OnExit         OnExit        // what becomes of them; OnExitHibernate when empty
 	HibernateAfter time.Duration // of idle ones; never when 0
+}
+
+// Collect says what garbage a server collects by itself.
+type Collect struct {
+	Every     time.Duration // how often; never when 0
+	OlderThan time.Duration // what was not used for so long
+	Sessions  bool          // sessions that ended so long ago too, with their disks
 }
 
 // OnExit says what becomes of running sessions when a server ends.
@@ -255,7 +264,7 @@ func describe(part any) string {
 func (s *server) openApp(ctx context.Context) (string, error) {
 	var err error
 	s.queue, err = jobs.New(s.db.Pool(), jobs.Config{
-		Server: s.dir.ID(), Log: telemetry.Quiet(s.cfg.Log.With("part", "jobs"), slog.LevelWarn),
+		Server: s.dir.ID(), CollectEvery: s.cfg.Collect.Every, Log: telemetry.Quiet(s.cfg.Log.With("part", "jobs"), slog.LevelWarn),
 	})
 	if err != nil {
 		return "", err
@@ -270,6 +279,7 @@ func (s *server) openApp(ctx context.Context) (string, error) {
 	s.running.App = app.New(app.Config{
 		Store: s.db, Packages: s.packages, Machines: s.machines, Workspaces: s.workspaces, Jobs: s.queue, Sources: parts,
 		Log: s.cfg.Log.With("part", "app"), HibernateAfter: s.cfg.HibernateAfter,
+		Collect: collect.CollectGarbage{OlderThan: &s.cfg.Collect.OlderThan, Sessions: s.cfg.Collect.Sessions},
 	})
 	if s.running.Owner, err = s.running.App.Owner(ctx, userName()); err != nil {
 		return "", err
