@@ -13,6 +13,7 @@ import (
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/cmd/nixspace/client"
 	"github.com/nixspace/nixspace/cmd/nixspace/copyfiles"
+	"github.com/nixspace/nixspace/cmd/nixspace/term"
 )
 
 type cpCmd struct {
@@ -50,7 +51,11 @@ func (c *cpCmd) Run(ctx context.Context, g *globals, std streams) error {
 	if g.JSON {
 		return json.NewEncoder(std.Out).Encode(map[string]int64{"files": int64(n.Files), "bytes": n.Bytes})
 	}
-	_, err = fmt.Fprintf(std.Err, "copied %d files, %d bytes\n", n.Files, n.Bytes)
+	what := "1 file"
+	if n.Files != 1 {
+		what = fmt.Sprintf("%d files and folders", n.Files)
+	}
+	_, err = fmt.Fprintf(std.Err, "copied %s, %s\n", what, term.Bytes(n.Bytes))
 	return err
 }
 

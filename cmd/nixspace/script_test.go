@@ -25,6 +25,7 @@ import (
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/api/apitest"
 	"github.com/nixspace/nixspace/api/auth"
+	"github.com/nixspace/nixspace/api/preview"
 	"github.com/nixspace/nixspace/api/web"
 	"github.com/nixspace/nixspace/app"
 	"github.com/nixspace/nixspace/app/apptest"
@@ -36,6 +37,7 @@ import (
 	"github.com/nixspace/nixspace/state/postgres"
 	"github.com/nixspace/nixspace/state/postgres/postgrestest"
 	"github.com/nixspace/nixspace/state/workspace"
+	"github.com/nixspace/nixspace/vm/wire"
 )
 
 func TestMain(m *testing.M) {
@@ -187,6 +189,7 @@ type testServer struct {
 	file     statedir.Server
 	packages *apptest.Packages
 	machines *apptest.Machines
+	agents   agents
 	stop     func()
 }
 
@@ -220,7 +223,7 @@ func startServer(t *testing.T, state string) (*testServer, error) {
 	}
 	parts.Jobs = queue
 	a := app.New(app.Config{
-		Sources: parts, Store: db, Packages: s.packages, Machines: hostMachines{s.machines, filepath.Join(state, "sessions")},
+		Sources: parts, Store: db, Packages: s.packages, Machines: hostMachines{s.machines, filepath.Join(state, "sessions"), &s.agents},
 		Workspaces: ws, Jobs: queue, Log: log,
 	})
 	owner, err := a.Owner(ctx, "owner")
@@ -250,7 +253,9 @@ func startServer(t *testing.T, state string) (*testServer, error) {
 		}
 	})
 	running.Go(func() {
-		h := web.New(web.Config{App: a, Auth: authenticator, Log: log, Version: "test"})
+		previews := preview.New(preview.Config{App: a, Auth: authenticator, Log: log, Key: []byte(strings.Repeat("k", 32))})
+		defer previews.Close()
+		h := web.New(web.Config{App: a, Auth: authenticator, Log: log, Version: "test", Previews: previews})
 		if err := h.Serve(ctx, ln, nil); err != nil {
 			t.Errorf("serve: %v", err)
 		}
@@ -264,6 +269,7 @@ func startServer(t *testing.T, state string) (*testServer, error) {
 		}
 		cancel()
 		running.Wait()
+		s.agents.close()
 		db.Close()
 		if err := dir.Close(); err != nil {
 			t.Errorf("close the state directory: %v", err)
@@ -276,7 +282,8 @@ func startServer(t *testing.T, state string) (*testServer, error) {
 // folder of its own.
 type hostMachines struct {
 	*apptest.Machines
-	dir string
+	dir    string
+	agents *agents
 }
 
 func (h hostMachines) Start(ctx context.Context, spec nixspace.MachineSpec, progress nixspace.ProgressFunc) (nixspace.Machine, error) {
@@ -300,12 +307,17 @@ func (h hostMachines) wrap(m nixspace.Machine, session nixspace.ID) (nixspace.Ma
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make a folder for a machine: %w", err)
 	}
-	return hostMachine{m.(snapshotMachine), apitest.Machine{Dir: dir, Env: []string{"HOME=/nonexistent", "MACHINE=" + h.Spec(session).Hostname}}}, nil
+	agent, err := h.agents.in(dir)
+	if err != nil {
+		return nil, fmt.Errorf("start an agent: %w", err)
+	}
+	return hostMachine{m.(snapshotMachine), agent, apitest.Machine{Dir: dir, Env: []string{"HOME=/nonexistent", "MACHINE=" + h.Spec(session).Hostname}}}, nil
 }
 
 type hostMachine struct {
 	snapshotMachine
-	host apitest.Machine
+	agent *wire.Client
+	host  apitest.Machine
 }
 
 type snapshotMachine interface {

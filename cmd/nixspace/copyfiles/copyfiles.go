@@ -18,7 +18,7 @@ import (
 
 // Counted says what was copied.
 type Counted struct {
-	Files int
+	Files int // folders and links too
 	Bytes int64
 }
 
@@ -135,6 +135,7 @@ func member(root *os.Root, name string, h *tar.Header, content io.Reader, n *Cou
 		if err := root.MkdirAll(name, mode|0o700); err != nil {
 			return err
 		}
+		n.Files++
 	case tar.TypeSymlink:
 		if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

@@ -33,7 +33,7 @@ func TestThereAndBack(t *testing.T) {
 	}
 	dst := t.TempDir()
 	n, err := Unpack(&b, dst, "copy")
-	if err != nil || n.Files != 4 || n.Bytes != 11 {
+	if err != nil || n.Files != 6 || n.Bytes != 11 {
 		t.Fatalf("%+v, %v", n, err)
 	}
 	if got, err := os.ReadFile(filepath.Join(dst, "copy/a.txt")); string(got) != "a" || err != nil {
