@@ -56,13 +56,8 @@ func parseImage(ref string) image {
 		name, tag = ref[:i], ref[i+1:]
 	}
 	out := image{name: strings.ToLower(name[strings.LastIndexByte(name, '/')+1:])}
-	switch {
-	case out.name == "timescaledb": // the tag has its own version first
-		if i := strings.Index(tag, "pg"); i >= 0 {
-			tag = tag[i:]
-		}
-	case out.name == "sdk" || out.name == "aspnet":
-		out.name = "dotnet-" + out.name
+	if i := strings.Index(tag, "pg"); i >= 0 && out.name == "timescaledb" { // the tag has its own version first
+		tag = tag[i:]
 	}
 	if m := tagVersion.FindStringSubmatch(tag); m != nil {
 		out.version = m[1]

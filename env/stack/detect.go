@@ -64,7 +64,6 @@ type scan struct {
 	folders []folder
 	read    int64
 	report  Report
-	full    bool
 }
 
 // folder is one folder of the repository.

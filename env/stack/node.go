@@ -11,8 +11,12 @@ import (
 // nodeLocks are the lock files of JavaScript's package managers, the ones first
 // that count where there are several.
 var nodeLocks = []struct{ file, manager string }{
-	{"pnpm-lock.yaml", "pnpm"}, {"yarn.lock", "yarn"}, {"bun.lock", "bun"}, {"bun.lockb", "bun"},
-	{"package-lock.json", "npm"}, {"npm-shrinkwrap.json", "npm"},
+	{"pnpm-lock.yaml", "pnpm"},
+	{"yarn.lock", "yarn"},
+	{"bun.lock", "bun"},
+	{"bun.lockb", "bun"},
+	{"package-lock.json", "npm"},
+	{"npm-shrinkwrap.json", "npm"},
 }
 
 func detectNode(f *folder) {
