@@ -72,8 +72,8 @@ type folder struct {
 	dir   string // from the root; empty for the root
 	names []string
 	files map[string]bool // regular files
-	// isWorkspace is nil until somebody asks whether its package.json has workspaces.
-	isWorkspace *bool
+	// javascript is the package manager of its package.json, once that was read.
+	javascript *manager
 }
 
 // walk lists the folders that are looked into, level by level, so that the bounds

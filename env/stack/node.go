@@ -36,6 +36,7 @@ func detectNode(f *folder) {
 		file.need("nodejs", constraint.NPM, n.Get("version").Text(), Declared, n.Line, "")
 	}
 	m := file.manager(root)
+	f.javascript = &m
 	if m.part {
 		return // its packages are not installed
 	}
@@ -54,6 +55,7 @@ type manager struct {
 	name, version string
 	locked        bool // there is a lock file of it
 	at            Evidence
+	workspaces    bool // package.json names some
 	member        bool // of a workspace above, which installs for it
 	// part is a package of a project above that is no workspace, such as a theme.
 	part bool
@@ -62,7 +64,7 @@ type manager struct {
 // manager finds out which package manager a project uses: what packageManager
 // says, then volta, then the lock files.
 func (f *file) manager(root *syntax.Node) manager {
-	m := manager{name: "npm", at: Evidence{File: f.path}}
+	m := manager{name: "npm", at: Evidence{File: f.path}, workspaces: root.Get("workspaces") != nil}
 	var locks []string
 	for _, l := range nodeLocks {
 		if f.has(l.file) && !slices.Contains(locks, l.manager) {
@@ -90,37 +92,29 @@ func (f *file) manager(root *syntax.Node) manager {
 		f.note(m.at, "it says %s, but the lock file is of %s", m.name, locks[0])
 	}
 	m.locked = slices.Contains(locks, m.name)
-	m.member = len(locks) == 0 && f.memberOfWorkspace()
-	m.part = len(locks) == 0 && !m.member && f.partOf("package.json")
+	if up := f.workspaceAbove(); up != nil && len(locks) == 0 {
+		// It is installed from there, with what is used there.
+		m = *up
+		m.member = true
+		return m
+	}
+	m.part = len(locks) == 0 && f.partOf("package.json")
 	return m
 }
 
-// memberOfWorkspace reports whether a folder above has packages of its own: its
-// installation covers those below.
-func (f *folder) memberOfWorkspace() bool {
+// workspaceAbove returns the package manager of the workspace above: its
+// installation covers what is below. Folders above were looked at before.
+func (f *folder) workspaceAbove() *manager {
 	for i := range f.folders {
 		up := &f.folders[i]
-		if up.dir == f.dir || up.dir != "" && !strings.HasPrefix(f.dir, up.dir+"/") {
+		if up.dir == f.dir || up.dir != "" && !strings.HasPrefix(f.dir, up.dir+"/") || up.javascript == nil {
 			continue
 		}
-		if up.has("pnpm-workspace.yaml") || up.has("lerna.json") {
-			return true
-		}
-		if up.has("package.json") && up.workspaces() {
-			return true
+		if up.has("pnpm-workspace.yaml") || up.has("lerna.json") || up.javascript.workspaces {
+			return up.javascript
 		}
 	}
-	return false
-}
-
-func (f *folder) workspaces() bool {
-	if f.isWorkspace == nil {
-		data, err := f.bytes(f.path("package.json"))
-		root, parseErr := syntax.JSON(data)
-		yes := err == nil && parseErr == nil && root.Get("workspaces") != nil
-		f.isWorkspace = &yes
-	}
-	return *f.isWorkspace
+	return nil
 }
 
 // run is how a project's script is started.
