@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/env/manifest"
