@@ -29,7 +29,8 @@ const machinePatience = 4 * time.Minute
 
 // hostPrograms are what the suite uses in a guest, taken from the host.
 var hostPrograms = []string{
-	"bash", "cat", "chmod", "env", "head", "id", "ln", "ls", "mkdir", "mkfifo", "rm", "sleep", "stat", "stty", "tr",
+	"bash", "cat", "chmod", "env", "false", "head", "id", "ln", "ls", "mkdir", "mkfifo", "rm", "seq", "sleep", "stat", "stty",
+	"test", "touch", "tr", "true", "wc",
 }
 
 // hostStore makes a store with a base system of the host's own programs, split
