@@ -43,7 +43,7 @@ export const BuildBadge = (props: { status: BuildStatus }) => <Badge {...builds[
 /** Where a service of a machine stands. */
 export function ServiceBadge(props: { state: string }) {
   const tone = (): Tone =>
-    (({ ready: "green", starting: "amber", failed: "red" })[props.state] as Tone | undefined) ?? "grey";
+    (({ ready: "green", done: "blue", starting: "amber", failed: "red" })[props.state] as Tone | undefined) ?? "grey";
   return <Badge tone={tone()} text={props.state} busy={props.state === "starting"} />;
 }
 

@@ -13,7 +13,7 @@ import { Icon } from "../../components/Icon";
 import { Menu, type MenuItem } from "../../components/Menu";
 import { Card, Page } from "../../components/Page";
 import { Bones, Problem } from "../../components/States";
-import { ServiceBadge, SessionBadge } from "../../components/Status";
+import { SessionBadge } from "../../components/Status";
 import { Time } from "../../components/Time";
 import { toast, toastError } from "../../components/Toasts";
 import { readCanonical } from "../environment/canonical";
@@ -23,6 +23,7 @@ import { SessionFiles } from "./Files";
 import { Logs } from "./Logs";
 import { Ports } from "./Ports";
 import { ForkDoc, HibernateDoc, RemoveDoc, ResumeDoc, SnapshotDoc, StopDoc, type Update, UpdatesDoc } from "./queries";
+import { Egress, Services } from "./Services";
 
 export default function Session() {
   const params = useParams<{ project: string; env: string; number: string }>();
@@ -223,30 +224,10 @@ export default function Session() {
                 </Show>
               </div>
               <div class="stack">
-                <Card title="Services">
-                  <Show when={machine()?.services.length} fallback={<p class="body muted small">None runs now.</p>}>
-                    <ul class="list">
-                      <For each={machine()?.services}>
-                        {(v) => (
-                          <li class="item">
-                            <span class="grow">
-                              <strong>{v.name}</strong>
-                              <Show when={v.message}>
-                                <span class="faint tiny cut block">{v.message}</span>
-                              </Show>
-                            </span>
-                            <Show when={v.restarts}>
-                              <span class="faint tiny num">{v.restarts} restarts</span>
-                            </Show>
-                            <ServiceBadge state={v.state} />
-                          </li>
-                        )}
-                      </For>
-                    </ul>
-                  </Show>
-                </Card>
+                <Services session={x().id} services={machine()?.services ?? []} running={runs()} />
                 <Ports session={x().id} ports={ports()} known={canonical()?.ports ?? {}} running={runs()} />
                 <SessionFiles session={x().id} sessionRef={ref()} running={runs()} />
+                <Show when={machine()?.egress}>{(e) => <Egress egress={e()} />}</Show>
                 <Card title="Machine">
                   <dl class="facts">
                     <For each={x().version.packages}>

@@ -30,7 +30,8 @@ export const UpdatesDoc = gql<SessionUpdatesSubscription, SessionUpdatesSubscrip
       }
       machine {
         status phase start fallback startedAt
-        services { name state restarts message }
+        services { name state restarts message exitCode ports }
+        egress { policy sent received hosts { host connections refused failed lastError } }
         layers { name digest size }
         view {
           terminals { name id cols rows process viewers { key who readOnly } }
