@@ -164,6 +164,7 @@ type Sources interface {
 	CancelFetch(ctx context.Context, id nixspace.ID) (*nixspace.SourceFetch, error)
 	WatchFetch(ctx context.Context, id nixspace.ID) (<-chan nixspace.SourceUpdate, error)
 	Detect(ctx context.Context, workspace, name string) (*fetches.Detection, error)
+	FlakeManifest(ctx context.Context, in fetches.FlakeQuery) (string, error)
 }
 
 var _ App = (*app.App)(nil)

@@ -10,7 +10,12 @@ import (
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/api/graph/model"
+	"github.com/nixspace/nixspace/app/fetches"
 )
+
+func (r *queryResolver) FlakeManifest(ctx context.Context, input fetches.FlakeQuery) (string, error) {
+	return r.app.FlakeManifest(ctx, input)
+}
 
 func (r *versionResolver) UserFlake(ctx context.Context, obj *nixspace.Version) (*model.UserFlake, error) {
 	return userFlake(obj)

@@ -15,13 +15,14 @@ import (
 	"github.com/nixspace/nixspace/cmd/nixspace/pack"
 	"github.com/nixspace/nixspace/cmd/nixspace/term"
 	"github.com/nixspace/nixspace/env/manifest"
+	"github.com/nixspace/nixspace/env/source"
 )
 
 type createCmd struct {
 	Name     string `arg:"" help:"The project's name, and that of its first environment."`
 	Source   string `arg:"" optional:"" default:"." help:"Where the code is: a folder (in a git work tree, without what git ignores), an archive or flake.nix, the address of a repository, or template:NAME."`
 	Manifest string `xor:"definition" placeholder:"FILE" help:"The manifest (- for standard input). Without it, the nixspace.toml of the code, or else one made of what its other files say."`
-	Flake    string `type:"path" xor:"definition" placeholder:"DIR" help:"Make the environment of a flake: a folder, or its flake.nix. A nixspace.toml beside it comes on top."`
+	Flake    string `xor:"definition" placeholder:"DIR" help:"Make the environment of a flake: a folder, or its flake.nix; of code from elsewhere, a folder in it (. for its root). A nixspace.toml beside it comes on top."`
 	flakeFlags
 	OverrideInput []string `sep:"none" placeholder:"NAME=catalog" help:"With --flake, use the catalog in place of an input."`
 	NoCode        bool     `help:"Send no code; needs --manifest or --flake."`
@@ -39,7 +40,7 @@ func (*createCmd) Help() string {
 		"what it needs for other tools are read, and each choice is printed with its reason. Then the environment is built.\n\nExamples:\n" +
 		"  nixspace create shop ./shop\n  nixspace create shop https://github.com/acme/shop/tree/main/api\n" +
 		"  nixspace create shop github:acme/shop --ref v2 --set nodejs=22\n  nixspace create shop --template node-postgres\n" +
-		"  nixspace create tools --flake ./tools\n  nixspace create tools --flake flake.nix --override-input nixpkgs=catalog"
+		"  nixspace create tools --flake ./tools\n  nixspace create tools --flake flake.nix --override-input nixpkgs=catalog\n  nixspace create shop github:acme/shop --flake ."
 }
 
 // codeLimit is the flag for how large a project's code may be, the same for who
@@ -57,7 +58,11 @@ func (c *createCmd) Run(ctx context.Context, g *globals, std streams) error {
 	if err := nixspace.CheckName("a project", c.Name); err != nil {
 		return err
 	}
-	text, err := c.definition(std)
+	text, err := "", error(nil)
+	elsewhere := c.Flake != "" && c.elsewhere()
+	if !elsewhere {
+		text, err = c.definition(std)
+	}
 	if err != nil {
 		return err
 	}
@@ -88,6 +93,11 @@ func (c *createCmd) Run(ctx context.Context, g *globals, std streams) error {
 			d.Printf("note: %s", term.Clean(n))
 		}
 	}
+	if elsewhere {
+		if text, err = c.flakeOf(ctx, api, from.workspace, c.Flake); err != nil {
+			return err
+		}
+	}
 	var found *client.Detection
 	if text == "" && from.workspace != "" {
 		if found, err = api.Detect(ctx, from.workspace, c.Name); err != nil {
@@ -95,6 +105,11 @@ func (c *createCmd) Run(ctx context.Context, g *globals, std streams) error {
 		}
 		if found.Own || len(found.Choices) > 0 || len(edits) > 0 {
 			text = found.Manifest
+		} else if found.Has("Nix flake") { // it is all that the code says
+			if text, err = c.flakeOf(ctx, api, from.workspace, ""); err != nil {
+				return err
+			}
+			d.Printf("the environment is that of the code's flake.nix")
 		}
 	}
 	if text != "" && len(edits) > 0 {
@@ -132,13 +147,28 @@ func (c *createCmd) Run(ctx context.Context, g *globals, std streams) error {
 	return printHead(std.Out, environment, build, time.Since(begin))
 }
 
+// elsewhere reports whether the code is no folder of this machine: a repository, a
+// template or an archive.
+func (c *createCmd) elsewhere() bool {
+	if c.Template != "" || isFile(c.Source) {
+		return true
+	}
+	_, err := os.Stat(c.Source)
+	return err != nil && source.Is(c.Source)
+}
+
+// flakeOf returns the manifest that is made of the flake of code on the server.
+func (c *createCmd) flakeOf(ctx context.Context, api *client.Client, workspace, dir string) (string, error) {
+	by, err := overrides(c.OverrideInput)
+	if err != nil {
+		return "", err
+	}
+	return api.FlakeManifest(ctx, workspace, dir, c.Include, by)
+}
+
 // definition returns the manifest to send, with the flake in it if there is one.
 func (c *createCmd) definition(std streams) (string, error) {
 	if c.Flake == "" {
-		if len(c.OverrideInput) > 0 || len(c.Include) > 0 {
-			return "", nixspace.Errorf(nixspace.KindInvalid, "flake_missing", "--override-input and --include are for a flake").
-				WithHint("give it with --flake DIR")
-		}
 		return c.readManifest(std)
 	}
 	files, err := c.read(c.Flake)

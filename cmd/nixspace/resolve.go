@@ -60,7 +60,7 @@ func resolvedFile(arg string) (client.Resolution, error) {
 	}
 	b, err := os.ReadFile(file)
 	if err != nil {
-		return client.Resolution{}, flakeUnreadable(file, err)
+		return client.Resolution{}, nixspace.Errorf(nixspace.KindInvalid, "file_unreadable", "%s cannot be read: %w", file, err)
 	}
 	if textmerge.HasMarkers(string(b)) {
 		return client.Resolution{}, nixspace.Errorf(nixspace.KindInvalid, "resolution_invalid", "%s still has conflict markers", file).

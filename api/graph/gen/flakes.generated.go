@@ -10,6 +10,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/nixspace/nixspace/api/graph/model"
+	"github.com/nixspace/nixspace/app/fetches"
 	"github.com/nixspace/nixspace/app/inspect"
 	"github.com/vektah/gqlparser/v2/ast"
 )
@@ -455,6 +456,128 @@ func (ec *executionContext) fieldContext_UserFlake_skipped(_ context.Context, fi
 
 // region    **************************** input.gotpl *****************************
 
+func (ec *executionContext) unmarshalInputFlakeManifestInput(ctx context.Context, obj any) (fetches.FlakeQuery, error) {
+	var it fetches.FlakeQuery
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["dir"]; !present {
+		asMap["dir"] = ""
+	}
+	if _, present := asMap["include"]; !present {
+		asMap["include"] = []any{}
+	}
+	if _, present := asMap["overrides"]; !present {
+		asMap["overrides"] = []any{}
+	}
+
+	fieldsInOrder := [...]string{"workspace", "dir", "include", "overrides"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "workspace":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("workspace"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Workspace = data
+		case "dir":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("dir"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Dir = data
+		case "include":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("include"))
+			data, err := ec.unmarshalNString2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Include = data
+		case "overrides":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("overrides"))
+			data, err := ec.unmarshalNFlakeOverrideInput2ᚕgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚋfetchesᚐFlakeOverrideᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Overrides = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalFlakeManifestInput unmarshals raw into the FlakeManifestInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalFlakeManifestInput(ctx context.Context, raw any) (fetches.FlakeQuery, error) {
+	var out fetches.FlakeQuery
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "FlakeManifestInput", raw, &out)
+	return out, err
+}
+
+func (ec *executionContext) unmarshalInputFlakeOverrideInput(ctx context.Context, obj any) (fetches.FlakeOverride, error) {
+	var it fetches.FlakeOverride
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"input", "by"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "input":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("input"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Input = data
+		case "by":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("by"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.By = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalFlakeOverrideInput unmarshals raw into the FlakeOverrideInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalFlakeOverrideInput(ctx context.Context, raw any) (fetches.FlakeOverride, error) {
+	var out fetches.FlakeOverride
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "FlakeOverrideInput", raw, &out)
+	return out, err
+}
+
 // endregion **************************** input.gotpl *****************************
 
 // region    ************************** interface.gotpl ***************************
@@ -740,6 +863,11 @@ func (ec *executionContext) marshalNFlakeFile2ᚕgithubᚗcomᚋnixspaceᚋnixsp
 	return ret
 }
 
+func (ec *executionContext) unmarshalNFlakeManifestInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋfetchesᚐFlakeQuery(ctx context.Context, v any) (fetches.FlakeQuery, error) {
+	res, err := ec.unmarshalInputFlakeManifestInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) marshalNFlakeOverride2githubᚗcomᚋnixspaceᚋnixspaceᚋapiᚋgraphᚋmodelᚐFlakeOverride(ctx context.Context, sel ast.SelectionSet, v model.FlakeOverride) graphql.Marshaler {
 	return ec._FlakeOverride(ctx, sel, &v)
 }
@@ -758,6 +886,25 @@ func (ec *executionContext) marshalNFlakeOverride2ᚕgithubᚗcomᚋnixspaceᚋn
 	}
 
 	return ret
+}
+
+func (ec *executionContext) unmarshalNFlakeOverrideInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋfetchesᚐFlakeOverride(ctx context.Context, v any) (fetches.FlakeOverride, error) {
+	res, err := ec.unmarshalInputFlakeOverrideInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalNFlakeOverrideInput2ᚕgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚋfetchesᚐFlakeOverrideᚄ(ctx context.Context, v any) ([]fetches.FlakeOverride, error) {
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]fetches.FlakeOverride, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNFlakeOverrideInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋfetchesᚐFlakeOverride(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
 }
 
 func (ec *executionContext) marshalNFlakeProgram2githubᚗcomᚋnixspaceᚋnixspaceᚋapiᚋgraphᚋmodelᚐFlakeProgram(ctx context.Context, sel ast.SelectionSet, v model.FlakeProgram) graphql.Marshaler {

@@ -519,32 +519,33 @@ type ComplexityRoot struct {
 	}
 
 	Query struct {
-		Blame        func(childComplexity int, ref string) int
-		Build        func(childComplexity int, id nixspace.ID) int
-		Detect       func(childComplexity int, workspace string, name string) int
-		Diff         func(childComplexity int, from string, to string, depth model.DiffDepth) int
-		Environment  func(childComplexity int, ref string) int
-		Environments func(childComplexity int, project *string, first *int, after *string) int
-		Log          func(childComplexity int, refs []string, project *string, first *int, after *string) int
-		Merge        func(childComplexity int, id nixspace.ID) int
-		MergeBases   func(childComplexity int, a string, b string) int
-		MergePreview func(childComplexity int, input environments.Merge) int
-		Packages     func(childComplexity int, query string, first *int) int
-		Project      func(childComplexity int, ref string) int
-		Projects     func(childComplexity int, first *int, after *string) int
-		Reflog       func(childComplexity int, environment string, first *int, after *string) int
-		Server       func(childComplexity int) int
-		Session      func(childComplexity int, ref string) int
-		Sessions     func(childComplexity int, environment *string, all *bool, first *int, after *string) int
-		Snapshot     func(childComplexity int, ref string) int
-		Snapshots    func(childComplexity int, of *string, all *bool, first *int, after *string) int
-		SourceFetch  func(childComplexity int, id nixspace.ID) int
-		Suggestions  func(childComplexity int, ref string) int
-		Tags         func(childComplexity int, project *string) int
-		Templates    func(childComplexity int) int
-		Version      func(childComplexity int, ref string) int
-		Viewer       func(childComplexity int) int
-		Why          func(childComplexity int, ref string, what string, all bool) int
+		Blame         func(childComplexity int, ref string) int
+		Build         func(childComplexity int, id nixspace.ID) int
+		Detect        func(childComplexity int, workspace string, name string) int
+		Diff          func(childComplexity int, from string, to string, depth model.DiffDepth) int
+		Environment   func(childComplexity int, ref string) int
+		Environments  func(childComplexity int, project *string, first *int, after *string) int
+		FlakeManifest func(childComplexity int, input fetches.FlakeQuery) int
+		Log           func(childComplexity int, refs []string, project *string, first *int, after *string) int
+		Merge         func(childComplexity int, id nixspace.ID) int
+		MergeBases    func(childComplexity int, a string, b string) int
+		MergePreview  func(childComplexity int, input environments.Merge) int
+		Packages      func(childComplexity int, query string, first *int) int
+		Project       func(childComplexity int, ref string) int
+		Projects      func(childComplexity int, first *int, after *string) int
+		Reflog        func(childComplexity int, environment string, first *int, after *string) int
+		Server        func(childComplexity int) int
+		Session       func(childComplexity int, ref string) int
+		Sessions      func(childComplexity int, environment *string, all *bool, first *int, after *string) int
+		Snapshot      func(childComplexity int, ref string) int
+		Snapshots     func(childComplexity int, of *string, all *bool, first *int, after *string) int
+		SourceFetch   func(childComplexity int, id nixspace.ID) int
+		Suggestions   func(childComplexity int, ref string) int
+		Tags          func(childComplexity int, project *string) int
+		Templates     func(childComplexity int) int
+		Version       func(childComplexity int, ref string) int
+		Viewer        func(childComplexity int) int
+		Why           func(childComplexity int, ref string, what string, all bool) int
 	}
 
 	Realisation struct {
@@ -2962,6 +2963,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Environments(childComplexity, args["project"].(*string), args["first"].(*int), args["after"].(*string)), true
+	case "Query.flakeManifest":
+		if e.ComplexityRoot.Query.FlakeManifest == nil {
+			break
+		}
+
+		args, err := ec.field_Query_flakeManifest_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.FlakeManifest(childComplexity, args["input"].(fetches.FlakeQuery)), true
 
 	case "Query.log":
 		if e.ComplexityRoot.Query.Log == nil {
@@ -4160,6 +4172,8 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("CreateTagInput", ec.unmarshalInputCreateTagInput),
 			graphql.NewInputUnmarshaler("EditInput", ec.unmarshalInputEditInput),
 			graphql.NewInputUnmarshaler("FetchSourceInput", ec.unmarshalInputFetchSourceInput),
+			graphql.NewInputUnmarshaler("FlakeManifestInput", ec.unmarshalInputFlakeManifestInput),
+			graphql.NewInputUnmarshaler("FlakeOverrideInput", ec.unmarshalInputFlakeOverrideInput),
 			graphql.NewInputUnmarshaler("ForkInput", ec.unmarshalInputForkInput),
 			graphql.NewInputUnmarshaler("MergeInput", ec.unmarshalInputMergeInput),
 			graphql.NewInputUnmarshaler("MigrateDataInput", ec.unmarshalInputMigrateDataInput),
@@ -4608,7 +4622,28 @@ type ChangePayload {
   build: Build
 }
 `, BuiltIn: false},
-	{Name: "../schema/flakes.graphqls", Input: `extend type Version {
+	{Name: "../schema/flakes.graphqls", Input: `extend type Query {
+  "A nixspace.toml made of the flake that stored code has. Nothing is evaluated: createProject does that."
+  flakeManifest(input: FlakeManifestInput!): String!
+}
+
+input FlakeManifestInput {
+  "The digest of the code."
+  workspace: String!
+  "The flake's folder in the code; empty for its root."
+  dir: String! = ""
+  "Further files of the flake: paths, folders or patterns. flake.nix, flake.lock and every *.nix are in it."
+  include: [String!]! = []
+  overrides: [FlakeOverrideInput!]! = []
+}
+
+"Uses another flake in place of an input. By is catalog."
+input FlakeOverrideInput {
+  input: String!
+  by: String!
+}
+
+extend type Version {
   "The flake that a user brought and that the version is made of; null for others."
   userFlake: UserFlake
 }

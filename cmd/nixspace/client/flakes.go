@@ -49,3 +49,28 @@ func (c *Client) UserFlake(ctx context.Context, ref string) (*UserFlake, string,
 		map[string]any{"ref": ref}, &out)
 	return out.R.UserFlake, out.R.Hash, err
 }
+
+// FlakeManifest returns a manifest made of the flake in a folder of stored code.
+func (c *Client) FlakeManifest(ctx context.Context, workspace, dir string, include []string, by map[string]string) (string, error) {
+	overrides := []map[string]string{}
+	for input, name := range by {
+		overrides = append(overrides, map[string]string{"input": input, "by": name})
+	}
+	if include == nil {
+		include = []string{}
+	}
+	var out struct{ R string }
+	err := c.query(ctx, `query($in:FlakeManifestInput!){r:flakeManifest(input:$in)}`,
+		map[string]any{"in": map[string]any{"workspace": workspace, "dir": dir, "include": include, "overrides": overrides}}, &out)
+	return out.R, err
+}
+
+// Has reports whether the code has an environment in another tool's format.
+func (d *Detection) Has(tool string) bool {
+	for _, t := range d.Defined {
+		if t.Tool == tool {
+			return true
+		}
+	}
+	return false
+}
