@@ -34,7 +34,7 @@ build: bin/nixspace-agent ui/dist/site/index.html ## Build bin/nixspace, with th
 .PHONY: bin/nixspace-agent
 bin/nixspace-agent:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $@ ./cmd/nixspace-agent
-	gzip -9nc $@ >vm/image/agent/nixspace-agent.gz
+	gzip -dc vm/image/agent/nixspace-agent.gz 2>/dev/null | cmp -s - $@ || gzip -9nc $@ >vm/image/agent/nixspace-agent.gz
 
 # npm is asked only when the lock file changed.
 ui/node_modules/.installed: ui/package-lock.json
