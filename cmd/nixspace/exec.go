@@ -20,20 +20,21 @@ type execCmd struct {
 	TTY     bool     `name:"tty" short:"t" help:"Run the command on a terminal."`
 	Env     []string `short:"e" sep:"none" placeholder:"KEY=VALUE" help:"Set a variable for the command."`
 	Dir     string   `short:"w" placeholder:"DIR" help:"Run it in this folder (/workspace)."`
+	scriptFlag
 
 	argv []string
 }
 
 // Help says more than one line about the verb.
 func (*execCmd) Help() string {
-	return "The command stands after --. Its input, output and exit code are passed through.\n\nExample: nixspace exec shop/1 -- psql -c 'select version()'"
+	return "The command stands after --. Its input, output and exit code are passed through.\n\nExample: nixspace exec shop/1 -- psql -c 'select version()'; nixspace exec shop/1 --script setup"
 }
 
 func (c *execCmd) setCommand(argv []string) { c.argv = argv }
 
 // Run executes a command in a session.
 func (c *execCmd) Run(ctx context.Context, g *globals, std streams) error {
-	if len(c.argv) == 0 {
+	if len(c.argv) == 0 && c.Script == "" {
 		return nixspace.Errorf(nixspace.KindInvalid, "command_missing", "there is no command").
 			WithHint("put it after --: nixspace exec %s -- psql --version", c.Session)
 	}
@@ -46,7 +47,11 @@ func (c *execCmd) Run(ctx context.Context, g *globals, std streams) error {
 		return err
 	}
 	defer api.Close()
-	cmd := nixspace.Command{Argv: c.argv, Env: env, Dir: c.Dir, TTY: c.TTY}
+	argv, err := c.command(ctx, api, c.Session, c.argv)
+	if err != nil {
+		return failedThere(err)
+	}
+	cmd := nixspace.Command{Argv: argv, Env: env, Dir: c.Dir, TTY: c.TTY}
 	if c.TTY {
 		return onTerminal(ctx, std, cmd, func(ctx context.Context, cmd nixspace.Command) (*client.Process, error) {
 			return api.Exec(ctx, c.Session, cmd)

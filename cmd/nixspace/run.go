@@ -22,6 +22,7 @@ type runCmd struct {
 	TTY  bool     `name:"tty" short:"t" help:"Run the command on a terminal (one environment only)."`
 	Env  []string `short:"e" sep:"none" placeholder:"KEY=VALUE" help:"Set a variable for the command."`
 	Dir  string   `short:"w" placeholder:"DIR" help:"Run it in this folder (/workspace)."`
+	scriptFlag
 
 	argv []string
 }
@@ -30,7 +31,7 @@ type runCmd struct {
 func (*runCmd) Help() string {
 	return "The command stands after --. It runs in a machine of its own for each environment, and the machines are gone afterwards. " +
 		"With several environments, each line of output begins with the environment's name, and the exit code is that of the first environment where the command failed.\n\n" +
-		"Example: nixspace run pg13 pg14 pg15 -- psql -Atc 'show server_version'"
+		"Examples: nixspace run pg13 pg14 pg15 -- psql -Atc 'show server_version'; nixspace run shop pg13 --script test"
 }
 
 func (c *runCmd) setCommand(argv []string) { c.argv = argv }
@@ -58,7 +59,7 @@ type failed struct {
 
 // Run executes a command in a session of each environment.
 func (c *runCmd) Run(ctx context.Context, g *globals, std streams) error {
-	if len(c.argv) == 0 {
+	if len(c.argv) == 0 && c.Script == "" {
 		return nixspace.Errorf(nixspace.KindInvalid, "command_missing", "there is no command").
 			WithHint("put it after --: nixspace run %s -- npm test", c.Refs[0])
 	}
@@ -169,7 +170,11 @@ func (c *runCmd) one(ctx context.Context, api *client.Client, d *term.Display, e
 	if _, err := awaitSession(ctx, api, d, s, name); err != nil {
 		return failedThere(err)
 	}
-	cmd := nixspace.Command{Argv: c.argv, Env: env, Dir: c.Dir}
+	argv, err := c.command(ctx, api, string(s.ID), c.argv)
+	if err != nil {
+		return failedThere(err)
+	}
+	cmd := nixspace.Command{Argv: argv, Env: env, Dir: c.Dir}
 	if c.TTY {
 		d.Close()
 		return onTerminal(ctx, std, cmd, func(ctx context.Context, cmd nixspace.Command) (*client.Process, error) {
