@@ -172,6 +172,13 @@ func machine(s *nixspace.Session) *nixspace.MachineStatus {
 		SessionID: s.ID, Generation: s.Generation, Status: s.Status, Driver: s.Driver, Isolation: s.Isolation, VMID: "fake-" + string(s.ID),
 		Layers:   []nixspace.LayerImage{{Name: "base", Digest: digest("base"), Size: 1 << 20}, {Name: "postgresql_15", Digest: digest("pg15"), Size: 2 << 20}},
 		Services: []nixspace.ServiceStatus{{Name: "postgresql", State: "ready", Ports: []int{5432}}},
+		View: nixspace.MachineView{
+			Terminals: []nixspace.TerminalStatus{{
+				Name: "main", ID: "0123456789abcdef", Cols: 120, Rows: 40, Process: "vim", StartedAt: s.StartedAt,
+				Viewers: []nixspace.TerminalViewer{{Key: 1, Who: "owner"}, {Key: 2, Who: "ada", ReadOnly: true}},
+			}},
+			Ports: []nixspace.ListeningPort{{Port: 5432, Process: "postgres", PID: 42}},
+		},
 	}
 }
 
