@@ -64,6 +64,13 @@ func TestCollectWorkspaces(t *testing.T) {
 	if got := names(time.Now().Add(time.Hour), false); got != "d" {
 		t.Errorf("of any age, but for the last day: %q", got)
 	}
+	// Who asks where one is keeps it.
+	if _, err := s.Path(digest("d")); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(time.Now().Add(time.Hour), true); got != "" {
+		t.Errorf("one that is about to be used: %q", got)
+	}
 	for c, want := range map[string]bool{"a": true, "b": false, "c": true, "d": true} {
 		if _, err := s.Path(digest(c)); (err == nil) != want {
 			t.Errorf("%s is there: %v", c, err)

@@ -22,6 +22,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sys/unix"
@@ -93,7 +94,9 @@ func (s *Store) Path(digest string) (string, error) {
 		return "", unknown
 	}
 	p := s.file(digest)
-	if _, err := os.Stat(p); errors.Is(err, fs.ErrNotExist) {
+	// Whoever asks is about to use it: it must not be collected just now.
+	now := time.Now()
+	if err := os.Chtimes(p, now, now); errors.Is(err, fs.ErrNotExist) {
 		return "", unknown
 	} else if err != nil {
 		return "", fmt.Errorf("find stored code: %w", err)

@@ -79,7 +79,7 @@ func New(t testing.TB) *Kit {
 	if err := os.WriteFile(filepath.Join(bin, "toolbox"), program, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"sh", "env", "echo", "cat", "write", "fill", "allocate", "processors", "interfaces", "clock", "sleep", "exit", "ids", "serve", "fetch"} {
+	for _, name := range []string{"sh", "env", "echo", "cat", "write", "fill", "allocate", "processors", "interfaces", "clock", "sleep", "exit", "ids", "serve", "fetch", "flood", "bomb"} {
 		if err := os.Symlink("toolbox", filepath.Join(bin, name)); err != nil {
 			t.Fatal(err)
 		}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -79,6 +80,19 @@ func main() {
 		_, err = fmt.Fprintln(f, "run")
 		fail(err)
 		fail(f.Close())
+	case "flood": // writes without end
+		line := []byte(strings.Repeat("flood ", 100) + "\n")
+		for {
+			_, err := os.Stdout.Write(line)
+			fail(err)
+		}
+	case "bomb": // starts itself without end, and each of those does
+		for {
+			cmd := exec.Command("/proc/self/exe", "bomb")
+			if err := cmd.Start(); err != nil {
+				time.Sleep(100 * time.Millisecond)
+			}
+		}
 	case "exit": // CODE
 		os.Exit(number(args[0]))
 	case "ids":
