@@ -167,7 +167,7 @@ func middle(a, b []string, pair func(i, j int)) {
 	for d := 0; d <= limit; d++ {
 		trace = append(trace, slices.Clone(furthest[offset-d-1:offset+d+2]))
 		for k := -d; k <= d; k += 2 {
-			x := 0
+			var x int
 			if k == -d || k != d && furthest[offset+k-1] < furthest[offset+k+1] {
 				x = furthest[offset+k+1]
 			} else {

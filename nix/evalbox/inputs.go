@@ -262,7 +262,7 @@ func (p *policy) checkInput(full, name string, in input, top bool) error {
 	if in.Follows != nil {
 		return nil
 	}
-	kind, at := "", ""
+	var kind, at string
 	switch {
 	case in.Type != nil:
 		kind = *in.Type
@@ -330,21 +330,18 @@ func classify(url string) (kind, at string) {
 	plain, _, _ := strings.Cut(url, "?")
 	if m := scheme.FindStringSubmatch(plain); m != nil {
 		rest := plain[len(m[0]):]
-		switch s := m[1]; {
-		case s == "path":
+		switch m[1] {
+		case "path":
 			return "path", strings.TrimPrefix(rest, "//")
-		case s == "flake":
+		case "flake":
 			name, _, _ := strings.Cut(rest, "/")
 			return "indirect", name
-		case s == "github" || s == "gitlab" || s == "sourcehut":
-			return s, rest
-		case s == "git+https" || s == "git+http" || s == "git+ssh":
+		case "git+https", "git+http", "git+ssh":
 			return "git", plain
-		case s == "https" || s == "http" || s == "tarball+https" || s == "tarball+http":
+		case "https", "http", "tarball+https", "tarball+http":
 			return "tarball", plain
-		default:
-			return s, rest
 		}
+		return m[1], rest
 	}
 	if strings.HasPrefix(plain, "/") || strings.HasPrefix(plain, ".") {
 		return "path", plain
