@@ -130,8 +130,10 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, session nixspace
 		return
 	}
 	if !done {
-		show(w, r, page{Status: http.StatusServiceUnavailable, Code: "session_waking", Title: "The session wakes",
-			Text: "It was put to rest. Its programs go on where they were.", Refresh: 1, Busy: true})
+		show(w, r, page{
+			Status: http.StatusServiceUnavailable, Code: "session_waking", Title: "The session wakes",
+			Text: "It was put to rest. Its programs go on where they were.", Refresh: 1, Busy: true,
+		})
 		return
 	}
 	scheme := "http"
@@ -174,18 +176,24 @@ func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, k portKey, err erro
 	var known *nixspace.Error
 	if !errors.As(err, &known) {
 		p.cfg.Log.DebugContext(r.Context(), "a preview's request failed", "session", k.session, "port", k.port, "err", err)
-		show(w, r, page{Status: http.StatusBadGateway, Code: "preview_broken", Title: "The answer broke off",
+		show(w, r, page{
+			Status: http.StatusBadGateway, Code: "preview_broken", Title: "The answer broke off",
 			Text: "The program on port " + portText(k.port) + " ended the connection without an answer that makes sense.",
-			Hint: "Its output may say why."})
+			Hint: "Its output may say why.",
+		})
 		return
 	}
 	switch known.Code {
 	case "port_refused":
-		show(w, r, page{Status: http.StatusBadGateway, Code: known.Code, Title: "Nothing listens on port " + portText(k.port),
-			Text: "As soon as a program in the session does, it is shown here.", Hint: "It must listen on 127.0.0.1, ::1 or all addresses.", Refresh: 2, Busy: true})
+		show(w, r, page{
+			Status: http.StatusBadGateway, Code: known.Code, Title: "Nothing listens on port " + portText(k.port),
+			Text: "As soon as a program in the session does, it is shown here.", Hint: "It must listen on 127.0.0.1, ::1 or all addresses.", Refresh: 2, Busy: true,
+		})
 	case "session_not_running":
-		show(w, r, page{Status: http.StatusServiceUnavailable, Code: known.Code, Title: "The session does not run", Text: known.Message + ".",
-			Hint: known.Hint, Refresh: 3, Link: p.sessionLink(r.Context(), k.session), Label: "Go to the session"})
+		show(w, r, page{
+			Status: http.StatusServiceUnavailable, Code: known.Code, Title: "The session does not run", Text: known.Message + ".",
+			Hint: known.Hint, Refresh: 3, Link: p.sessionLink(r.Context(), k.session), Label: "Go to the session",
+		})
 	case "session_not_found":
 		show(w, r, page{Status: http.StatusNotFound, Code: known.Code, Title: "There is no such session", Text: "It was deleted, or never was."})
 	default:

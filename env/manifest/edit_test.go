@@ -196,7 +196,10 @@ func drawValue(t *rapid.T, kind valueKind) value {
 		return value{fmt.Sprint(n), n}
 	case kindEgress:
 		return rapid.SampledFrom([]value{
-			{"full", "full"}, {"none", "none"}, {`"none"`, "none"}, {"a.example", []string{"a.example"}},
+			{"full", "full"},
+			{"none", "none"},
+			{`"none"`, "none"},
+			{"a.example", []string{"a.example"}},
 			{"b.example:80, *.a.example", []string{"*.a.example", "b.example:80"}},
 		}).Draw(t, "egress")
 	case kindNumbers:

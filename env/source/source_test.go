@@ -17,10 +17,13 @@ func git(address string, set ...func(*nixspace.CodeSource)) nixspace.CodeSource 
 	return s
 }
 
-func ref(r string) func(*nixspace.CodeSource)   { return func(s *nixspace.CodeSource) { s.Ref = r } }
+func ref(r string) func(*nixspace.CodeSource) { return func(s *nixspace.CodeSource) { s.Ref = r } }
+
 func where(p string) func(*nixspace.CodeSource) { return func(s *nixspace.CodeSource) { s.Path = p } }
-func dir(d string) func(*nixspace.CodeSource)   { return func(s *nixspace.CodeSource) { s.Dir = d } }
-func pull(n int) func(*nixspace.CodeSource)     { return func(s *nixspace.CodeSource) { s.Pull = n } }
+
+func dir(d string) func(*nixspace.CodeSource) { return func(s *nixspace.CodeSource) { s.Dir = d } }
+
+func pull(n int) func(*nixspace.CodeSource) { return func(s *nixspace.CodeSource) { s.Pull = n } }
 
 func file(address string) nixspace.CodeSource {
 	return nixspace.CodeSource{Kind: nixspace.SourceFile, URL: address}

@@ -63,7 +63,7 @@ func socksWanted(tcp net.Conn, r *bufio.Reader) (*wanted, error) {
 	}
 	host, err := socksHost(r, request[3])
 	if err != nil {
-		socksAnswer(tcp, socksNoAddressType)
+		_ = socksAnswer(tcp, socksNoAddressType)
 		return nil, err
 	}
 	var port [2]byte
@@ -71,7 +71,7 @@ func socksWanted(tcp net.Conn, r *bufio.Reader) (*wanted, error) {
 		return nil, err
 	}
 	if request[1] != socksConnect {
-		socksAnswer(tcp, socksNoCommand)
+		_ = socksAnswer(tcp, socksNoCommand)
 		return nil, fmt.Errorf("command %d of SOCKS is not known", request[1])
 	}
 	want := &wanted{
@@ -90,14 +90,14 @@ func socksWanted(tcp net.Conn, r *bufio.Reader) (*wanted, error) {
 	}
 	want.Host, want.Port = host, int(binary.BigEndian.Uint16(port[:]))
 	if want.Port == 0 || host == "" {
-		socksAnswer(tcp, socksFailed)
+		_ = socksAnswer(tcp, socksFailed)
 		return nil, errors.New("no host and port are asked for")
 	}
 	return want, nil
 }
 
 func socksHost(r io.Reader, kind byte) (string, error) {
-	size := byte(0)
+	var size byte
 	switch kind {
 	case socksIPv4:
 		size = 4
