@@ -37,6 +37,7 @@ type Tx interface {
 	Sessions() SessionStore
 	Snapshots() SnapshotStore
 	Fetches() FetchStore
+	Templates() TemplateStore
 	Events() EventStore
 }
 
@@ -214,6 +215,14 @@ type FetchStore interface {
 	// Transition stores f's status, error, code and times if the stored status is
 	// one of from, and reports whether it was.
 	Transition(ctx context.Context, f *SourceFetch, from ...BuildStatus) (bool, error)
+}
+
+// TemplateStore keeps the templates that people saved.
+type TemplateStore interface {
+	Create(ctx context.Context, t *Template) error
+	ByName(ctx context.Context, name string) (*Template, error)
+	List(ctx context.Context) ([]Template, error) // by name
+	Delete(ctx context.Context, name string) error
 }
 
 // EventStore keeps events.

@@ -115,8 +115,18 @@ type SourceUpdate struct {
 	Progress *Progress
 }
 
-// Template is a project that NixSpace brings, to begin with.
+// Template is a project to begin with: one that NixSpace brings, or one that
+// somebody saved.
 type Template struct {
 	Name        string // as template:NAME names it
 	Description string // one line
+	// Workspace is the code of a saved one, with the manifest in it; From is the
+	// environment and version that it was saved from.
+	Workspace Workspace
+	From      string
+	CreatedAt time.Time
+	CreatedBy ID
 }
+
+// Saved reports whether somebody saved the template.
+func (t Template) Saved() bool { return t.Workspace.Digest != "" }

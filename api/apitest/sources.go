@@ -20,6 +20,26 @@ func (a *App) Templates(ctx context.Context) ([]nixspace.Template, error) {
 	return []nixspace.Template{{Name: "node", Description: "A web server in Node.js"}}, nil
 }
 
+// SaveTemplate says that it saved one, and keeps nothing.
+func (a *App) SaveTemplate(ctx context.Context, in fetches.SaveTemplate) (*nixspace.Template, error) {
+	unlock, err := a.enter(ctx, "SaveTemplate")
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	return &nixspace.Template{Name: in.Name, Description: in.Description, From: in.Ref, Workspace: nixspace.Workspace{Digest: digest(in.Name)}}, nil
+}
+
+// DeleteTemplate knows no template that was saved.
+func (a *App) DeleteTemplate(ctx context.Context, name string) (*nixspace.Template, error) {
+	unlock, err := a.enter(ctx, "DeleteTemplate")
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	return nil, notFound("template", name)
+}
+
 // FetchSource fetches templates at once; other sources are being fetched until they
 // are cancelled.
 func (a *App) FetchSource(ctx context.Context, in fetches.FetchSource) (*nixspace.SourceFetch, error) {

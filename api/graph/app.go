@@ -159,6 +159,8 @@ type Differences interface {
 // Sources are the use cases of where code comes from.
 type Sources interface {
 	Templates(ctx context.Context) ([]nixspace.Template, error)
+	SaveTemplate(ctx context.Context, in fetches.SaveTemplate) (*nixspace.Template, error)
+	DeleteTemplate(ctx context.Context, name string) (*nixspace.Template, error)
 	FetchSource(ctx context.Context, in fetches.FetchSource) (*nixspace.SourceFetch, error)
 	FetchByID(ctx context.Context, id nixspace.ID) (*nixspace.SourceFetch, error)
 	CancelFetch(ctx context.Context, id nixspace.ID) (*nixspace.SourceFetch, error)

@@ -30,6 +30,14 @@ func (r *mutationResolver) FetchSource(ctx context.Context, input fetches.FetchS
 	return r.app.FetchSource(ctx, input)
 }
 
+func (r *mutationResolver) SaveTemplate(ctx context.Context, input fetches.SaveTemplate) (*nixspace.Template, error) {
+	return r.app.SaveTemplate(ctx, input)
+}
+
+func (r *mutationResolver) DeleteTemplate(ctx context.Context, name string) (*nixspace.Template, error) {
+	return r.app.DeleteTemplate(ctx, name)
+}
+
 func (r *mutationResolver) CancelFetch(ctx context.Context, id nixspace.ID) (*nixspace.SourceFetch, error) {
 	return r.app.CancelFetch(ctx, id)
 }

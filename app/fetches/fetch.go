@@ -132,6 +132,9 @@ func (u *UseCases) RunFetch(ctx context.Context, id nixspace.ID) error {
 }
 
 func (u *UseCases) fetch(ctx context.Context, f *nixspace.SourceFetch) (*nixspace.FetchedCode, error) {
+	if f.Source.Kind == nixspace.SourceTemplate && !u.brings(f.Source.Name) {
+		return u.saved(ctx, f.Source.Name)
+	}
 	cred, known := u.take(f.ID)
 	if f.Private && !known {
 		return nil, nixspace.Errorf(nixspace.KindUnavailable, "credentials_gone", "the server was started again, and keeps nobody's token").

@@ -24,11 +24,14 @@ type Fetcher interface {
 	Unpack(ctx context.Context, r io.Reader) (*nixspace.FetchedCode, error)
 }
 
-// Trees opens stored archives to look into them.
+// Trees are the stored archives, as what is in them.
 type Trees interface {
 	// Tree fails with kind not_found where there is no such archive. The caller
 	// closes it.
 	Tree(ctx context.Context, digest string) (Tree, error)
+	// WithFile stores an archive that is equal to another one, or to none where the
+	// digest is empty, but for one file.
+	WithFile(ctx context.Context, digest, name string, content []byte) (nixspace.Workspace, error)
 }
 
 // Tree is a stored archive as a file system.
@@ -74,14 +77,6 @@ type UseCases struct {
 // New returns the use cases about sources.
 func New(cfg Config) *UseCases {
 	return &UseCases{cfg: cfg, fetching: work.NewRunSet(), keys: map[nixspace.ID]nixspace.SourceCredentials{}}
-}
-
-// Templates lists the templates, by name.
-func (u *UseCases) Templates(ctx context.Context) ([]nixspace.Template, error) {
-	if _, err := nixspace.ActorFrom(ctx); err != nil {
-		return nil, err
-	}
-	return u.cfg.Templates, nil
 }
 
 // Unpack stores what a person sends: an archive of code, or a single flake.nix.

@@ -120,6 +120,7 @@ func (t *tx) Builds() nixspace.BuildStore             { return builds{t.q} }
 func (t *tx) Sessions() nixspace.SessionStore         { return sessions{t.q} }
 func (t *tx) Snapshots() nixspace.SnapshotStore       { return snapshots{t.q} }
 func (t *tx) Fetches() nixspace.FetchStore            { return fetches{t.q} }
+func (t *tx) Templates() nixspace.TemplateStore       { return templates{t.q} }
 func (t *tx) Events() nixspace.EventStore             { return events{t.q} }
 
 // PgxTx returns the transaction below, for the job queue, which inserts its jobs

@@ -66,3 +66,34 @@ func TestTreeIsAFileSystem(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestWithFile(t *testing.T) {
+	s := open(t, nixspace.CodeLimits{})
+	w, err := s.Put(t.Context(), bytes.NewReader(archive(file("./a", "1"), file("d/b", "2"))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		digest string
+		want   map[string]string
+	}{
+		{w.Digest, map[string]string{"a": "new", "d/b": "2"}},
+		{"", map[string]string{"a": "new"}},
+	} {
+		got, err := s.WithFile(t.Context(), test.digest, "a", []byte("new"))
+		if err != nil || got.Files != len(test.want) {
+			t.Fatalf("got %+v, %v", got, err)
+		}
+		for name, want := range test.want {
+			if b, err := s.ReadFile(t.Context(), got.Digest, name); err != nil || string(b) != want {
+				t.Errorf("%s: got %q, %v", name, b, err)
+			}
+		}
+	}
+	if b, err := s.ReadFile(t.Context(), w.Digest, "a"); err != nil || string(b) != "1" {
+		t.Errorf("the first one has %q, %v", b, err)
+	}
+	if _, err := s.WithFile(t.Context(), strings.Repeat("a", 64), "a", nil); nixspace.ErrorKind(err) != nixspace.KindNotFound {
+		t.Errorf("no such code: got %v", err)
+	}
+}

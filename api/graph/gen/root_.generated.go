@@ -428,6 +428,7 @@ type ComplexityRoot struct {
 		CreateTag           func(childComplexity int, input environments.CreateTag) int
 		DeleteEnvironment   func(childComplexity int, ref string) int
 		DeleteTag           func(childComplexity int, ref string) int
+		DeleteTemplate      func(childComplexity int, name string) int
 		FetchSource         func(childComplexity int, input fetches.FetchSource) int
 		Fork                func(childComplexity int, input sessions.Fork) int
 		HibernateSession    func(childComplexity int, ref string) int
@@ -442,6 +443,7 @@ type ComplexityRoot struct {
 		ResumeSession       func(childComplexity int, ref string) int
 		Revert              func(childComplexity int, input environments.Pick) int
 		Rollback            func(childComplexity int, input environments.Rollback) int
+		SaveTemplate        func(childComplexity int, input fetches.SaveTemplate) int
 		StartSession        func(childComplexity int, input sessions.StartSession) int
 		StopSession         func(childComplexity int, ref string) int
 		TakeSnapshot        func(childComplexity int, input sessions.TakeSnapshot) int
@@ -714,7 +716,9 @@ type ComplexityRoot struct {
 
 	Template struct {
 		Description func(childComplexity int) int
+		From        func(childComplexity int) int
 		Name        func(childComplexity int) int
+		Saved       func(childComplexity int) int
 	}
 
 	Terminal struct {
@@ -2409,6 +2413,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.DeleteTag(childComplexity, args["ref"].(string)), true
+	case "Mutation.deleteTemplate":
+		if e.ComplexityRoot.Mutation.DeleteTemplate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_deleteTemplate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.DeleteTemplate(childComplexity, args["name"].(string)), true
 	case "Mutation.fetchSource":
 		if e.ComplexityRoot.Mutation.FetchSource == nil {
 			break
@@ -2563,6 +2578,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.Rollback(childComplexity, args["input"].(environments.Rollback)), true
+	case "Mutation.saveTemplate":
+		if e.ComplexityRoot.Mutation.SaveTemplate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_saveTemplate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SaveTemplate(childComplexity, args["input"].(fetches.SaveTemplate)), true
 	case "Mutation.startSession":
 		if e.ComplexityRoot.Mutation.StartSession == nil {
 			break
@@ -3902,12 +3928,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Template.Description(childComplexity), true
+	case "Template.from":
+		if e.ComplexityRoot.Template.From == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Template.From(childComplexity), true
 	case "Template.name":
 		if e.ComplexityRoot.Template.Name == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Template.Name(childComplexity), true
+	case "Template.saved":
+		if e.ComplexityRoot.Template.Saved == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Template.Saved(childComplexity), true
 
 	case "Terminal.cols":
 		if e.ComplexityRoot.Terminal.Cols == nil {
@@ -4181,6 +4219,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("ResolutionInput", ec.unmarshalInputResolutionInput),
 			graphql.NewInputUnmarshaler("RestoreSnapshotInput", ec.unmarshalInputRestoreSnapshotInput),
 			graphql.NewInputUnmarshaler("RollbackInput", ec.unmarshalInputRollbackInput),
+			graphql.NewInputUnmarshaler("SaveTemplateInput", ec.unmarshalInputSaveTemplateInput),
 			graphql.NewInputUnmarshaler("StartSessionInput", ec.unmarshalInputStartSessionInput),
 			graphql.NewInputUnmarshaler("TakeSnapshotInput", ec.unmarshalInputTakeSnapshotInput),
 		)
@@ -5459,7 +5498,7 @@ extend type Machine {
 }
 `, BuiltIn: false},
 	{Name: "../schema/sources.graphqls", Input: `extend type Query {
-  "The projects that NixSpace brings, to begin with."
+  "The projects to begin with, by name."
   templates: [Template!]!
   "One fetch of code."
   sourceFetch(id: ID!): SourceFetch
@@ -5470,6 +5509,10 @@ extend type Machine {
 extend type Mutation {
   "Fetches code and returns at once, with the fetch queued. What it stores is given to createProject as its workspace."
   fetchSource(input: FetchSourceInput!): SourceFetch!
+  "Makes a template of an environment: the project's code, with that version's manifest."
+  saveTemplate(input: SaveTemplateInput!): Template!
+  "Deletes a template that somebody saved, and returns it as it was."
+  deleteTemplate(name: String!): Template!
   "Stops a fetch."
   cancelFetch(id: ID!): SourceFetch!
 }
@@ -5483,6 +5526,19 @@ extend type Subscription {
 type Template {
   name: String!
   description: String!
+  "Whether somebody saved it; NixSpace brings the others."
+  saved: Boolean!
+  "The environment and version that it was saved from; empty for others."
+  from: String!
+}
+
+input SaveTemplateInput {
+  "Lower-case letters, digits and hyphens."
+  name: String!
+  "An environment or version."
+  ref: String!
+  "One line."
+  description: String! = ""
 }
 
 input FetchSourceInput {
@@ -6845,6 +6901,10 @@ func (ec *executionContext) childFields_Template(ctx context.Context, field grap
 		return ec.fieldContext_Template_name(ctx, field)
 	case "description":
 		return ec.fieldContext_Template_description(ctx, field)
+	case "saved":
+		return ec.fieldContext_Template_saved(ctx, field)
+	case "from":
+		return ec.fieldContext_Template_from(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Template", field.Name)
 }

@@ -978,6 +978,52 @@ func (ec *executionContext) fieldContext_Template_description(_ context.Context,
 	return graphql.NewScalarFieldContext("Template", field, false, false, "String")
 }
 
+func (ec *executionContext) _Template_saved(ctx context.Context, field graphql.CollectedField, obj *nixspace.Template) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Template_saved(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Saved(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Template_saved(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Template", field, true, false, "Boolean")
+}
+
+func (ec *executionContext) _Template_from(ctx context.Context, field graphql.CollectedField, obj *nixspace.Template) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Template_from(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.From, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Template_from(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Template", field, false, false, "String")
+}
+
 // endregion **************************** field.gotpl *****************************
 
 // region    **************************** input.gotpl *****************************
@@ -1072,6 +1118,66 @@ func (ec *executionContext) unmarshalInputFetchSourceInput(ctx context.Context, 
 func UnmarshalFetchSourceInput(ctx context.Context, raw any) (fetches.FetchSource, error) {
 	var out fetches.FetchSource
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "FetchSourceInput", raw, &out)
+	return out, err
+}
+
+func (ec *executionContext) unmarshalInputSaveTemplateInput(ctx context.Context, obj any) (fetches.SaveTemplate, error) {
+	var it fetches.SaveTemplate
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["description"]; !present {
+		asMap["description"] = ""
+	}
+
+	fieldsInOrder := [...]string{"name", "ref", "description"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "name":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Name = data
+		case "ref":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("ref"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Ref = data
+		case "description":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("description"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Description = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalSaveTemplateInput unmarshals raw into the SaveTemplateInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalSaveTemplateInput(ctx context.Context, raw any) (fetches.SaveTemplate, error) {
+	var out fetches.SaveTemplate
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "SaveTemplateInput", raw, &out)
 	return out, err
 }
 
@@ -1462,6 +1568,16 @@ func (ec *executionContext) _Template(ctx context.Context, sel ast.SelectionSet,
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "saved":
+			out.Values[i] = ec._Template_saved(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "from":
+			out.Values[i] = ec._Template_from(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -1536,6 +1652,11 @@ func (ec *executionContext) unmarshalNFetchSourceInput2githubᚗcomᚋnixspace�
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) unmarshalNSaveTemplateInput2githubᚗcomᚋnixspaceᚋnixspaceᚋappᚋfetchesᚐSaveTemplate(ctx context.Context, v any) (fetches.SaveTemplate, error) {
+	res, err := ec.unmarshalInputSaveTemplateInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) marshalNSourceFetch2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚐSourceFetch(ctx context.Context, sel ast.SelectionSet, v *nixspace.SourceFetch) graphql.Marshaler {
 	if v == nil {
 		graphql.AddInvalidNullError(ctx, "SourceFetch!")
@@ -1570,6 +1691,14 @@ func (ec *executionContext) marshalNTemplate2ᚕgithubᚗcomᚋnixspaceᚋnixspa
 	}
 
 	return ret
+}
+
+func (ec *executionContext) marshalNTemplate2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚐTemplate(ctx context.Context, sel ast.SelectionSet, v *nixspace.Template) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "Template!")
+		return graphql.Null
+	}
+	return ec._Template(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOFetchedCode2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚐFetchedCode(ctx context.Context, sel ast.SelectionSet, v *nixspace.FetchedCode) graphql.Marshaler {

@@ -20,6 +20,8 @@ const (
 type Template struct {
 	Name        string `json:"name"`
 	Description string `json:"description"`
+	Saved       bool   `json:"saved"`
+	From        string `json:"from"`
 }
 
 // FetchInput says what to fetch.
@@ -96,7 +98,22 @@ type DetectedChoice struct {
 // Templates lists the templates.
 func (c *Client) Templates(ctx context.Context) ([]Template, error) {
 	var out struct{ R []Template }
-	err := c.query(ctx, `query{r:templates{name description}}`, nil, &out)
+	err := c.query(ctx, `query{r:templates{name description saved from}}`, nil, &out)
+	return out.R, err
+}
+
+// SaveTemplate makes a template of an environment or version.
+func (c *Client) SaveTemplate(ctx context.Context, name, ref, description string) (*Template, error) {
+	var out struct{ R *Template }
+	err := c.query(ctx, `mutation($in:SaveTemplateInput!){r:saveTemplate(input:$in){name description saved from}}`,
+		map[string]any{"in": map[string]any{"name": name, "ref": ref, "description": description}}, &out)
+	return out.R, err
+}
+
+// DeleteTemplate deletes a template that somebody saved.
+func (c *Client) DeleteTemplate(ctx context.Context, name string) (*Template, error) {
+	var out struct{ R *Template }
+	err := c.query(ctx, `mutation($n:String!){r:deleteTemplate(name:$n){name description saved from}}`, map[string]any{"n": name}, &out)
 	return out.R, err
 }
 

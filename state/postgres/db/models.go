@@ -185,6 +185,17 @@ type SourceFetch struct {
 	FinishedAt *time.Time
 }
 
+type SourceTemplate struct {
+	Name        string
+	Description string
+	Workspace   string
+	Size        int64
+	Files       int32
+	SavedFrom   string
+	CreatedAt   time.Time
+	CreatedBy   nixspace.ID
+}
+
 type Tag struct {
 	ProjectID nixspace.ID
 	Name      string
