@@ -76,8 +76,11 @@ func zstded(b []byte) []byte {
 
 func TestUnpack(t *testing.T) {
 	entries := []entry{
-		{"shop-1/", "", fs.ModeDir | 0o755}, {"shop-1/a", "a", 0o644}, {"shop-1/bin/", "", fs.ModeDir | 0o755},
-		{"shop-1/bin/x", "#!", 0o755}, {"shop-1/l", "bin/x", fs.ModeSymlink | 0o777},
+		{"shop-1/", "", fs.ModeDir | 0o755},
+		{"shop-1/a", "a", 0o644},
+		{"shop-1/bin/", "", fs.ModeDir | 0o755},
+		{"shop-1/bin/x", "#!", 0o755},
+		{"shop-1/l", "bin/x", fs.ModeSymlink | 0o777},
 	}
 	below := map[string]string{"a": "a", "bin/x": "#!", "l": "-> bin/x"}
 	flat := []entry{{"a", "a", 0o644}, {"b/c", "c", 0o644}}

@@ -207,8 +207,10 @@ func (g *git) restart(ctx context.Context) error {
 // search finds the whole name of a commit by fetching all commits and nothing else.
 func (g *git) search(ctx context.Context, short string) (string, error) {
 	unknown := nixspace.Errorf(nixspace.KindNotFound, "ref_unknown", "the repository %s has no branch, tag or commit %q", g.url, short)
-	args := []string{"fetch", "--progress", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--filter=tree:0", "--",
-		g.url.String(), "+refs/heads/*:refs/nixspace/search/*"}
+	args := []string{
+		"fetch", "--progress", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--filter=tree:0", "--",
+		g.url.String(), "+refs/heads/*:refs/nixspace/search/*",
+	}
 	if _, err := g.run(ctx, args...); err != nil {
 		if errors.Is(err, errSize) {
 			return "", g.f.tooLarge()
