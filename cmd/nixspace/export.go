@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	xterm "golang.org/x/term"
@@ -17,6 +18,7 @@ import (
 	"github.com/nixspace/nixspace/cmd/nixspace/client"
 	"github.com/nixspace/nixspace/cmd/nixspace/term"
 	"github.com/nixspace/nixspace/env/bundle"
+	"github.com/nixspace/nixspace/env/foreign"
 	"github.com/nixspace/nixspace/env/manifest"
 )
 
@@ -118,6 +120,34 @@ func cannotWrite(name string, err error) error {
 	return nixspace.Errorf(nixspace.KindInvalid, "file_unwritable", "cannot write %s: %w", name, err)
 }
 
+// flakeOf returns the files of a version that plain Nix reads, with its manifest: of a
+// flake that a user brought all of them, as they were brought.
+func flakeOf(ctx context.Context, api *client.Client, ref string, v *client.Version) ([]foreign.File, error) {
+	user, _, err := api.UserFlake(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	if user == nil {
+		files := []foreign.File{{Path: "flake.nix", Text: v.Flake}, {Path: "flake.lock", Text: v.FlakeLock}, {Path: manifest.FileName, Text: v.Manifest}}
+		return slices.DeleteFunc(files, func(f foreign.File) bool { return f.Text == "" }), nil
+	}
+	var files []foreign.File
+	for _, f := range user.Files {
+		if !filepath.IsLocal(filepath.FromSlash(f.Path)) {
+			return nil, fmt.Errorf("the server names the file %q", f.Path)
+		}
+		files = append(files, foreign.File{Path: f.Path, Text: f.Text})
+	}
+	rest, err := manifest.Apply(v.Manifest, []manifest.Edit{{Op: nixspace.ChangeRemove, Key: "flake"}})
+	if err != nil {
+		return nil, err
+	}
+	if rest = strings.TrimSpace(rest); rest != "" {
+		files = append(files, foreign.File{Path: manifest.FileName, Text: rest + "\n"})
+	}
+	return files, nil
+}
+
 // flake writes the files that plain Nix reads. It replaces none that says something
 // else: a flake may be somebody's own.
 func (c *exportCmd) flake(ctx context.Context, api *client.Client, g *globals, std streams) error {
@@ -125,31 +155,14 @@ func (c *exportCmd) flake(ctx context.Context, api *client.Client, g *globals, s
 	if err != nil {
 		return err
 	}
-	files := []struct{ name, text string }{{"flake.nix", v.Flake}, {"flake.lock", v.FlakeLock}, {manifest.FileName, v.Manifest}}
-	user, _, err := api.UserFlake(ctx, c.Ref)
+	files, err := flakeOf(ctx, api, c.Ref, v)
 	if err != nil {
 		return err
 	}
-	if user != nil { // as it was brought, with all of its files
-		files = files[:0]
-		for _, f := range user.Files {
-			if !filepath.IsLocal(filepath.FromSlash(f.Path)) {
-				return fmt.Errorf("the server names the file %q", f.Path)
-			}
-			files = append(files, struct{ name, text string }{filepath.FromSlash(f.Path), f.Text})
-		}
-		rest, err := manifest.Apply(v.Manifest, []manifest.Edit{{Op: nixspace.ChangeRemove, Key: "flake"}})
-		if err != nil {
-			return err
-		}
-		if rest = strings.TrimSpace(rest); rest != "" {
-			files = append(files, struct{ name, text string }{manifest.FileName, rest + "\n"})
-		}
-	}
 	for _, f := range files {
-		old, err := os.ReadFile(filepath.Join(c.Flake, f.name))
-		if err == nil && string(old) != f.text {
-			return nixspace.Errorf(nixspace.KindExists, "file_exists", "%s is there already, and says something else", filepath.Join(c.Flake, f.name)).
+		old, err := os.ReadFile(filepath.Join(c.Flake, filepath.FromSlash(f.Path)))
+		if err == nil && string(old) != f.Text {
+			return nixspace.Errorf(nixspace.KindExists, "file_exists", "%s is there already, and says something else", filepath.Join(c.Flake, filepath.FromSlash(f.Path))).
 				WithHint("move it away, or give another directory")
 		}
 	}
@@ -158,14 +171,11 @@ func (c *exportCmd) flake(ctx context.Context, api *client.Client, g *globals, s
 	}
 	var written []string
 	for _, f := range files {
-		if f.text == "" {
-			continue
-		}
-		name := filepath.Join(c.Flake, f.name)
+		name := filepath.Join(c.Flake, filepath.FromSlash(f.Path))
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 			return cannotWrite(name, err)
 		}
-		if err := os.WriteFile(name, []byte(f.text), 0o644); err != nil {
+		if err := os.WriteFile(name, []byte(f.Text), 0o644); err != nil {
 			return cannotWrite(name, err)
 		}
 		written = append(written, name)

@@ -128,12 +128,9 @@ func (c *generateCmd) remote(ctx context.Context, g *globals) (e foreign.Environ
 	if v.Environment != nil {
 		e.Name = v.Environment.Ref
 	}
-	files = []foreign.File{{Path: manifest.FileName, Text: v.Manifest}}
-	if v.Flake != "" {
-		e.Flake = true
-		files = append(files, foreign.File{Path: "flake.nix", Text: v.Flake}, foreign.File{Path: "flake.lock", Text: v.FlakeLock})
-	}
-	return e, files, nil
+	e.Flake = v.Flake != ""
+	files, err = flakeOf(ctx, api, c.What, v)
+	return e, files, err
 }
 
 // write writes files below a folder. All are looked at before the first is written.

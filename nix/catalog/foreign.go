@@ -43,6 +43,22 @@ func (c *Catalog) Inputs(ctx context.Context, attrs []string) ([]nix.Input, erro
 	return inputs, nil
 }
 
+func readDerivation(drvPath string) (*derivation.Derivation, error) {
+	f, err := os.Open(drvPath)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, collected(drvPath)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read a derivation: %w", err)
+	}
+	defer f.Close()
+	d, err := derivation.ReadDerivation(f)
+	if err != nil {
+		return nil, fmt.Errorf("read derivation %s: %w", drvPath, err)
+	}
+	return d, nil
+}
+
 // RealiseForeign makes the output of a derivation valid that is not the catalog's but
 // depends on packages of it: it fetches what of the catalog that needs, builds it,
 // checks it, and roots it under the name root. The packages of attrs are built as by
@@ -54,6 +70,9 @@ func (c *Catalog) RealiseForeign(ctx context.Context, drvPath string, attrs []st
 		return collected(drvPath)
 	}
 	if err != nil {
+		return err
+	}
+	if err := checkEnvironment(drvPath); err != nil {
 		return err
 	}
 	if len(attrs) > 0 {
@@ -122,18 +141,23 @@ func collected(drvPath string) error {
 		WithHint("it may have been collected as garbage: evaluate the flake again")
 }
 
+// checkEnvironment refuses a derivation that is no environment. Its path may come from
+// a file that somebody else made.
+func checkEnvironment(drvPath string) error {
+	d, err := readDerivation(drvPath)
+	if err != nil {
+		return err
+	}
+	if d.Builder != "builtin:buildenv" {
+		return nixspace.Errorf(nixspace.KindInvalid, "derivation_refused", "%s is no environment", drvPath)
+	}
+	return nil
+}
+
 func inputsOf(drvPath string) ([]string, error) {
-	f, err := os.Open(drvPath)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, collected(drvPath)
-	}
+	d, err := readDerivation(drvPath)
 	if err != nil {
-		return nil, fmt.Errorf("read a derivation: %w", err)
-	}
-	defer f.Close()
-	d, err := derivation.ReadDerivation(f)
-	if err != nil {
-		return nil, fmt.Errorf("read derivation %s: %w", drvPath, err)
+		return nil, err
 	}
 	inputs := make([]string, 0, len(d.InputDerivations))
 	for in := range d.InputDerivations {

@@ -217,6 +217,14 @@ func TestBuild(t *testing.T) {
 	if b, err := os.ReadFile(path + "/bin/hello"); err != nil || !strings.Contains(string(b), "echo hello") {
 		t.Errorf("%q, %v", b, err)
 	}
+	// What is no environment is not built, whoever says that it is one.
+	if err := p.RealiseFlake(t.Context(), out.Packages[0].DrvPath, nil, "environment-y", nil); err != nil {
+		t.Error("a link farm is an environment:", err)
+	}
+	tool := nixtest.Instantiate(t, `derivation { name = "x"; system = "x86_64-linux"; builder = "/x"; }`)[0]
+	if err := p.RealiseFlake(t.Context(), tool, nil, "environment-z", nil); nixspace.ErrorCode(err) != "derivation_refused" {
+		t.Errorf("%v, want code derivation_refused", err)
+	}
 	roots, err := p.engine.Roots(t.Context())
 	if err != nil || roots["environment-x"] != path {
 		t.Errorf("roots %v, %v", roots, err)
