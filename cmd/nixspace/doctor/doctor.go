@@ -54,6 +54,7 @@ func checks() []check {
 		{"qemu", checkQEMU},
 		{"kernel", checkKernel},
 		{"tools", checkTools},
+		{"git", checkGit},
 		{"loop devices", checkLoop},
 		{"cgroups", checkCgroups},
 		{"state directory", checkState},
