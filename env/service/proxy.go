@@ -18,7 +18,6 @@ func proxyEnv() map[string]string {
 		// npm, whose own configuration files would win over the general ones.
 		"npm_config_proxy": proxy, "npm_config_https_proxy": proxy, "npm_config_noproxy": direct,
 		"PIP_PROXY": proxy,
-		// Node.js has to be told that it is to look at them.
-		"NODE_USE_ENV_PROXY": "1",
+		// Not NODE_USE_ENV_PROXY: Node.js 22 warns of it whenever it starts.
 	}
 }

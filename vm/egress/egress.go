@@ -32,7 +32,7 @@ const (
 	maxHosts  = 100              // that are counted by themselves
 	retryMin  = 50 * time.Millisecond
 	retryMax  = 5 * time.Second
-	tellEvery = 5 * time.Second // that counts are reported at most
+	tellEvery = 2 * time.Second // that counts are reported at most
 )
 
 // CodeRefused is the code of the error for a host that the policy does not name.
