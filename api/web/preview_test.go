@@ -285,6 +285,33 @@ func TestPreviewSaysWhatIsTheMatter(t *testing.T) {
 	}
 }
 
+func TestPreviewWakes(t *testing.T) {
+	p := withPreview(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "awake") }))
+	p.enter(t)
+	wake := make(chan struct{})
+	p.app.MachineOf = func(nixspace.Session) nixspace.Machine {
+		<-wake
+		return p.agent
+	}
+	// A person is told, while a program waits.
+	status, body, h := p.get(t, p.link.URL)
+	if status != http.StatusServiceUnavailable || !strings.Contains(body, "The session wakes") || h.Get("Retry-After") == "" {
+		t.Errorf("%d %s", status, body)
+	}
+	answer := make(chan string, 1)
+	go func() {
+		_, body, _ := p.get(t, p.link.URL, "Accept", "application/json")
+		answer <- body
+	}()
+	close(wake)
+	if got := <-answer; got != "awake" {
+		t.Errorf("a program gets %q", got)
+	}
+	if _, body, _ := p.get(t, p.link.URL); body != "awake" {
+		t.Errorf("then %q", body)
+	}
+}
+
 // TestPreviewHostsAreNotThePlatform sends what no browser would.
 func TestPreviewHostsAreNotThePlatform(t *testing.T) {
 	p := withPreview(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"text/tabwriter"
 
 	xterm "golang.org/x/term"
 
@@ -22,6 +24,7 @@ type shellCmd struct {
 	Session   string   `arg:"" help:"The session."`
 	Terminal  string   `name:"terminal" placeholder:"NAME" help:"Open the session's terminal of this name, which others may be at too; one is started where there is none. Without it, a new one."`
 	ReadOnly  bool     `name:"read-only" help:"Only watch."`
+	List      bool     `name:"list" help:"List the session's terminals instead."`
 	DetachKey string   `name:"detach-key" default:"ctrl-]" placeholder:"ctrl-X" help:"The key that leaves the terminal while it goes on (${default})."`
 	Env       []string `short:"e" sep:"none" placeholder:"KEY=VALUE" help:"Set a variable in the shell."`
 	Dir       string   `short:"w" placeholder:"DIR" help:"Start in this folder (/workspace)."`
@@ -34,6 +37,9 @@ func (*shellCmd) Help() string {
 
 // Run opens a shell in a session.
 func (c *shellCmd) Run(ctx context.Context, g *globals, std streams) error {
+	if c.List {
+		return c.list(ctx, g, std)
+	}
 	env, err := variables(c.Env)
 	if err != nil {
 		return err
@@ -63,6 +69,43 @@ func (c *shellCmd) Run(ctx context.Context, g *globals, std streams) error {
 		name = fmt.Sprintf("shell-%04x", rand.N(1<<16))
 	}
 	return (&lasting{session: c.Session, name: name, readOnly: c.ReadOnly, detach: detach, command: command}).run(ctx, g, std, onTTY)
+}
+
+// list prints the terminals of a session. It does not wake the session.
+func (c *shellCmd) list(ctx context.Context, g *globals, std streams) error {
+	api, err := g.connect()
+	if err != nil {
+		return err
+	}
+	defer api.Close()
+	view, err := api.View(ctx, c.Session)
+	if err != nil {
+		return err
+	}
+	type row struct {
+		Name    string `json:"name"`
+		Process string `json:"process"`
+		Viewers int    `json:"viewers"`
+	}
+	rows := []row{}
+	if view != nil {
+		for _, t := range view.Terminals {
+			rows = append(rows, row{t.Name, t.Process, len(t.Viewers)})
+		}
+	}
+	if g.JSON {
+		return json.NewEncoder(std.Out).Encode(rows)
+	}
+	if len(rows) == 0 {
+		_, err := fmt.Fprintln(std.Err, "no terminal is open")
+		return err
+	}
+	t := tabwriter.NewWriter(std.Out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(t, "TERMINAL\tPROGRAM\tVIEWERS")
+	for _, r := range rows {
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%d\n", r.Name, r.Process, r.Viewers)
+	}
+	return t.Flush()
 }
 
 // controlKey returns the byte that a key with Ctrl sends.

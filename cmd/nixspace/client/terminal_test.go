@@ -38,6 +38,10 @@ func (m *terminals) CloseTerminal(ctx context.Context, name string) error {
 	return m.agent.CloseTerminal(ctx, name)
 }
 
+func (m *terminals) Dial(ctx context.Context, port int) (net.Conn, error) {
+	return m.agent.Dial(ctx, port)
+}
+
 // breaking is a buffer that breaks connections while it is written to.
 type breaking struct {
 	mu    sync.Mutex
@@ -66,7 +70,10 @@ func (b *breaking) String() string {
 	return b.buf.String()
 }
 
-func TestTerminalLosesNothing(t *testing.T) {
+// serving is a server whose session has a real agent, and the way to break all
+// connections to it.
+func serving(t *testing.T) (ctx context.Context, address string, cut func()) {
+	t.Helper()
 	root := t.TempDir()
 	g, err := guest.NewProcess(guest.Config{Root: root})
 	if err != nil {
@@ -77,9 +84,9 @@ func TestTerminalLosesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	serving, stop := context.WithCancel(context.Background())
+	running, stop := context.WithCancel(context.Background())
 	served := make(chan struct{})
-	go func() { defer close(served); g.Serve(serving, l.Accept) }()
+	go func() { defer close(served); g.Serve(running, l.Accept) }()
 	t.Cleanup(func() { cancel(); stop(); l.Close(); <-served; g.Close() })
 	a := apitest.New()
 	a.MachineOf = func(nixspace.Session) nixspace.Machine {
@@ -92,20 +99,86 @@ func TestTerminalLosesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(web.New(web.Config{App: a, Auth: tokens, Log: slog.New(slog.DiscardHandler)}))
-	defer server.Close()
+	server := httptest.NewUnstartedServer(web.New(web.Config{App: a, Auth: tokens, Log: slog.New(slog.DiscardHandler)}))
 	var conns sync.Map
 	server.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		conns.Store(c, nil)
 		return ctx
 	}
-	cut := func() {
+	server.Start()
+	t.Cleanup(server.Close)
+	return ctx, server.URL, func() {
 		conns.Range(func(c, _ any) bool {
 			conns.Delete(c)
 			c.(net.Conn).Close()
 			return true
 		})
 	}
+}
+
+func TestForward(t *testing.T) {
+	ctx, address, _ := serving(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() { // it answers only once it has read all: ends must pass through
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			b, _ := io.ReadAll(c)
+			_, _ = c.Write(bytes.ToUpper(b))
+			_ = c.Close()
+		}
+	}()
+	here, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer here.Close()
+	api, err := client.New(address, "token")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer api.Close()
+	done := make(chan error, 1)
+	go func() {
+		c, err := here.Accept()
+		if err == nil {
+			err = api.Forward(ctx, "shop/1", l.Addr().(*net.TCPAddr).Port, c)
+			c.Close()
+		}
+		done <- err
+	}()
+	c, err := net.Dial("tcp", here.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	text := strings.Repeat("hello ", 100_000)
+	go func() {
+		_, _ = io.WriteString(c, text)
+		_ = c.(*net.TCPConn).CloseWrite()
+	}()
+	got, err := io.ReadAll(c)
+	if err != nil || string(got) != strings.ToUpper(text) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	one, two := net.Pipe()
+	defer two.Close()
+	if err := api.Forward(ctx, "shop/1", 1, one); nixspace.ErrorCode(err) != "port_refused" {
+		t.Errorf("to a port on which nothing listens: %v", err)
+	}
+}
+
+func TestTerminalLosesNothing(t *testing.T) {
+	ctx, address, cut := serving(t)
 	var want strings.Builder
 	for i := 1; i <= 40_000; i++ {
 		fmt.Fprintf(&want, "%d\n", i)
@@ -119,7 +192,7 @@ func TestTerminalLosesNothing(t *testing.T) {
 	term := client.NewTerminal("shop/1", nixspace.TerminalRequest{
 		Name: "t", Cols: 80, Rows: 24,
 		Command: nixspace.Command{Argv: []string{"sh", "-c", fmt.Sprintf("stty -echo -opost; seq 1 40000; i=0; while [ $i -lt %d ]; do read x; echo got $x; i=$((i+1)); done; exit 4", lines)}},
-	}, func() (*client.Client, error) { return client.New(server.URL, "token") },
+	}, func() (*client.Client, error) { return client.New(address, "token") },
 		func(s string) { n++; notices.Store(n, s) })
 	out := &breaking{after: 20_000, cut: cut, begun: make(chan struct{})}
 	go func() {
@@ -148,7 +221,7 @@ func TestTerminalLosesNothing(t *testing.T) {
 	}
 
 	left := client.NewTerminal("shop/1", nixspace.TerminalRequest{Name: "u", Command: nixspace.Command{Argv: []string{"sh", "-c", "echo up; cat"}}},
-		func() (*client.Client, error) { return client.New(server.URL, "token") }, func(string) {})
+		func() (*client.Client, error) { return client.New(address, "token") }, func(string) {})
 	r, w := io.Pipe()
 	go func() {
 		buf := make([]byte, 100)

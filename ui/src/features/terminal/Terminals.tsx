@@ -95,6 +95,9 @@ export function Terminals(props: {
         </div>
         <Button small look="plain" icon="plus" aria-label="New terminal" disabled={!props.running} onClick={add} />
         <span class="grow" />
+        <Show when={shown() && readOnly()}>
+          <span class="badge amber">watching</span>
+        </Show>
         <Show when={shown()}>
           <Show when={others().length}>
             <span
