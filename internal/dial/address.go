@@ -10,8 +10,8 @@ type class int
 
 const (
 	public class = iota
-	// private is a network that somebody may run on purpose: the machine itself
-	// and what is behind the same router.
+	// private is a network that somebody may run on purpose: the machine itself,
+	// what is behind the same router, and addresses that mean nothing elsewhere.
 	private
 	// never is what no fetch has a reason to reach: addresses that configure
 	// machines and hand out their credentials, groups, and what is no host.
@@ -39,12 +39,12 @@ var reserved = []struct {
 	{netip.MustParsePrefix("169.254.0.0/16"), never, "a link-local network"},
 	{netip.MustParsePrefix("172.16.0.0/12"), private, "a private network"},
 	{netip.MustParsePrefix("192.0.0.0/24"), never, "reserved"},
-	{netip.MustParsePrefix("192.0.2.0/24"), never, "reserved for documents"},
+	{netip.MustParsePrefix("192.0.2.0/24"), private, "reserved for documents"},
 	{netip.MustParsePrefix("192.88.99.0/24"), never, "a relay of IPv6"},
 	{netip.MustParsePrefix("192.168.0.0/16"), private, "a private network"},
 	{netip.MustParsePrefix("198.18.0.0/15"), private, "a network for benchmarks"},
-	{netip.MustParsePrefix("198.51.100.0/24"), never, "reserved for documents"},
-	{netip.MustParsePrefix("203.0.113.0/24"), never, "reserved for documents"},
+	{netip.MustParsePrefix("198.51.100.0/24"), private, "reserved for documents"},
+	{netip.MustParsePrefix("203.0.113.0/24"), private, "reserved for documents"},
 	{netip.MustParsePrefix("224.0.0.0/4"), never, "a multicast group"},
 	{netip.MustParsePrefix("240.0.0.0/4"), never, "reserved"},
 
@@ -53,8 +53,8 @@ var reserved = []struct {
 	{netip.MustParsePrefix("fe80::/10"), never, "a link-local network"},
 	{netip.MustParsePrefix("ff00::/8"), never, "a multicast group"},
 	{netip.MustParsePrefix("2001::/23"), never, "reserved"}, // Teredo among them
-	{netip.MustParsePrefix("2001:db8::/32"), never, "reserved for documents"},
-	{netip.MustParsePrefix("3fff::/20"), never, "reserved for documents"},
+	{netip.MustParsePrefix("2001:db8::/32"), private, "reserved for documents"},
+	{netip.MustParsePrefix("3fff::/20"), private, "reserved for documents"},
 }
 
 var (
