@@ -17,6 +17,8 @@ type file struct {
 	*folder
 	path string
 	data []byte
+	// starts are where lines begin, once somebody asked for one.
+	starts []int
 }
 
 // maxLine bounds a line, in bytes. Longer ones are cut: no file that a person
@@ -56,19 +58,20 @@ func (f *file) raw() []string {
 // which must not ask for it.
 func (f *file) at(no int) Evidence {
 	e := Evidence{File: f.path, Line: no}
-	if no == 0 {
+	if f.starts == nil {
+		f.starts = []int{0}
+		for i, c := range f.data {
+			if c == '\n' {
+				f.starts = append(f.starts, i+1)
+			}
+		}
+	}
+	if no < 1 || no > len(f.starts) {
 		return e
 	}
-	rest := f.data
-	for i := 1; i < no; i++ {
-		j := bytes.IndexByte(rest, '\n')
-		if j < 0 {
-			return e
-		}
-		rest = rest[j+1:]
-	}
-	if j := bytes.IndexByte(rest, '\n'); j >= 0 {
-		rest = rest[:j]
+	rest := f.data[f.starts[no-1]:]
+	if no < len(f.starts) {
+		rest = f.data[f.starts[no-1] : f.starts[no]-1]
 	}
 	e.Text = shown(string(rest[:min(len(rest), maxLine)]))
 	return e

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/env/manifest"
@@ -128,6 +129,30 @@ func TestTooMuch(t *testing.T) {
 	_, p := makePlan(t, fsys)
 	if len(p.Text) > manifest.MaxSize {
 		t.Errorf("the manifest has %d bytes", len(p.Text))
+	}
+}
+
+// TestLong gives every detector a file of a megabyte that it has much to do with.
+// The bound is no measurement: only something like a square would break it.
+func TestLong(t *testing.T) {
+	for name, line := range map[string]string{
+		"requirements.txt": "redis\n", ".tool-versions": "nodejs 20\n", "mise.toml": "[tools]\nnode = \"20\"\n", "Gemfile": "gem \"pg\"\n", "Makefile": "test build:\n",
+		"Procfile": "web: redis-server\n", ".env.example": "DATABASE_URL=postgres://h/db\n", "Dockerfile": "FROM node:20\nEXPOSE 1\n",
+		"build.gradle": "implementation 'redis.clients:jedis:1'\n", "mix.exs": "{:redix, 1}\n", "go.mod": "require github.com/lib/pq v1.0.0\n",
+		"devenv.nix": "services.redis.enable = true;\n", "shell.nix": "packages = [ git ];\n", "setup.py": "python_requires='>=3'\n", "setup.cfg": "python_requires=>=3\n",
+		"schema.prisma": "provider = \"postgresql\"\n", "compose.yaml": "- a\n", "pom.xml": "<a/>\n", "pyproject.toml": "[[a]]\n", ".sdkmanrc": "java=17\n",
+	} {
+		text := strings.Repeat(line, stack.MaxFile/len(line))
+		if name == "devenv.nix" || name == "shell.nix" {
+			text = "{ pkgs }: {\n" + text[:len(text)-100] + "\n}"
+		}
+		begin := time.Now()
+		makePlan(t, fstest.MapFS{name: &fstest.MapFile{Data: []byte(text), Mode: 0o644}})
+		if took := time.Since(begin); took > time.Minute {
+			t.Errorf("%s took %v", name, took)
+		} else {
+			t.Logf("%s took %v", name, took)
+		}
 	}
 }
 

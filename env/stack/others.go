@@ -85,6 +85,9 @@ func (f *file) devenv() {
 		return ""
 	}
 	for _, b := range all {
+		if at[b.path].line != b.line {
+			continue // it stands there twice
+		}
 		parts := strings.Split(b.path, ".")
 		on := len(b.words) > 0 && b.words[0].text == "true"
 		switch {
