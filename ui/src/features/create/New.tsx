@@ -9,7 +9,7 @@ import { bytes, count } from "../../components/format";
 import { Card, Page } from "../../components/Page";
 import { Problem } from "../../components/States";
 import { toast } from "../../components/Toasts";
-import { detect, fetchSource } from "./fetch";
+import { detect, fetchSource, flakeManifest } from "./fetch";
 import { Reasons, SourceCard } from "./Source";
 import { type Detection, sourceText, type Wanted } from "./source";
 import { type Entry, tar, wanted } from "./tar";
@@ -129,6 +129,15 @@ export default function New() {
         cli: [`./${file.name}`],
       };
     });
+  const useFlake = async () => {
+    const c = code();
+    if (!c) return;
+    try {
+      setManifest(await flakeManifest(c.workspace));
+    } catch (err) {
+      setFailure(asError(err));
+    }
+  };
   const submit = async (e: SubmitEvent) => {
     e.preventDefault();
     setFailure(undefined);
@@ -190,7 +199,7 @@ export default function New() {
                 </div>
               )}
             </Show>
-            <Show when={detection()}>{(d) => <Reasons detection={d()} />}</Show>
+            <Show when={detection()}>{(d) => <Reasons detection={d()} onFlake={useFlake} />}</Show>
             <label class="field">
               <span class="unseen">nixspace.toml</span>
               <textarea

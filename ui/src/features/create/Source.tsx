@@ -4,7 +4,7 @@ import { Button } from "../../components/Button";
 import { Icon } from "../../components/Icon";
 import { Card } from "../../components/Page";
 import { TemplatesDoc } from "./fetch";
-import { choiceText, type Detection, type Wanted } from "./source";
+import { choiceText, type Detection, hasFlake, type Wanted } from "./source";
 
 /** Asks where the code is. */
 export function SourceCard(props: {
@@ -138,14 +138,20 @@ export function SourceCard(props: {
 }
 
 /** Says what was found in code, and why. */
-export function Reasons(props: { detection: Detection }) {
+export function Reasons(props: { detection: Detection; onFlake: () => void }) {
   const d = () => props.detection;
   return (
     <section class="stack small" aria-label="What was found">
       <Show when={!d().own} fallback={<span class="muted">The code has a nixspace.toml of its own.</span>}>
         <Show
           when={d().choices.length}
-          fallback={<span class="muted">No file says what the code needs. Write it down here.</span>}
+          fallback={
+            <span class="muted">
+              {hasFlake(d())
+                ? "The environment is that of the code's flake.nix."
+                : "No file says what the code needs. Write it down here."}
+            </span>
+          }
         >
           <dl class="reasons">
             <For each={d().choices}>
@@ -164,6 +170,11 @@ export function Reasons(props: { detection: Detection }) {
       <For each={d().conflicts}>{(c) => <p>Conflict: {c.replaceAll("`", "")}</p>}</For>
       <For each={d().lacks}>{(l) => <p>Missing: {l.replaceAll("`", "")}</p>}</For>
       <For each={d().notes}>{(n) => <p class="muted">{n.replaceAll("`", "")}</p>}</For>
+      <Show when={hasFlake(d()) && (d().own || d().choices.length)}>
+        <div>
+          <Button onClick={props.onFlake}>Use its flake.nix instead</Button>
+        </div>
+      </Show>
       <For each={d().defined}>
         {(x) => (
           <p class="muted">

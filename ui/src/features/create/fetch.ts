@@ -10,10 +10,12 @@ import type {
   FetchSourceMutationVariables,
   FetchUpdatesSubscription,
   FetchUpdatesSubscriptionVariables,
+  FlakeManifestQuery,
+  FlakeManifestQueryVariables,
   TemplatesQuery,
   TemplatesQueryVariables,
 } from "../../api/types";
-import { type Detection, type Fetched, progressText, type Wanted } from "./source";
+import { type Detection, type Fetched, hasFlake, progressText, type Wanted } from "./source";
 
 const FetchDoc = gql<FetchSourceMutation, FetchSourceMutationVariables>(/* GraphQL */ `
   mutation FetchSource($input: FetchSourceInput!) { fetchSource(input: $input) { id } }
@@ -40,6 +42,9 @@ const DetectDoc = gql<DetectQuery, DetectQueryVariables>(/* GraphQL */ `
       defined { tool file }
     }
   }
+`);
+const FlakeDoc = gql<FlakeManifestQuery, FlakeManifestQueryVariables>(/* GraphQL */ `
+  query FlakeManifest($input: FlakeManifestInput!) { flakeManifest(input: $input) }
 `);
 export const TemplatesDoc = gql<TemplatesQuery, TemplatesQueryVariables>(/* GraphQL */ `
   query Templates { templates { name description } }
@@ -87,7 +92,14 @@ export async function fetchSource(
   });
 }
 
-/** Asks what environment stored code needs. */
+/** Asks what environment stored code needs. A flake is it where nothing else says so. */
 export async function detect(workspace: string, name: string): Promise<Detection> {
-  return (await request(DetectDoc, { workspace, name })).detect;
+  const found = (await request(DetectDoc, { workspace, name })).detect;
+  if (found.own || found.choices.length || !hasFlake(found)) return found;
+  return { ...found, manifest: await flakeManifest(workspace) };
+}
+
+/** Asks for a manifest that is made of the flake of stored code. */
+export async function flakeManifest(workspace: string): Promise<string> {
+  return (await request(FlakeDoc, { input: { workspace } })).flakeManifest;
 }

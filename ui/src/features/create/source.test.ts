@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { choiceText, type Fetched, progressText, sourceText } from "./source";
+import { choiceText, type Fetched, hasFlake, progressText, sourceText } from "./source";
 
 describe("what is said about a source", () => {
   test("how far a fetch is", () => {
@@ -12,6 +12,10 @@ describe("what is said about a source", () => {
     expect(choiceText({ path: "services.postgresql", value: "", version: "" })).toBe("service postgresql");
     expect(choiceText({ path: "ports.web", value: "3000", version: "" })).toBe("port 3000");
     expect(choiceText({ path: "scripts.test", value: "npm test", version: "" })).toBe("script test");
+  });
+  test("a flake", () => {
+    expect(hasFlake({ defined: [{ tool: "Nix flake", file: "flake.nix" }] })).toBe(true);
+    expect(hasFlake({ defined: [{ tool: "devenv", file: "devenv.nix" }] })).toBe(false);
   });
   test("where it came from", () => {
     const f = { source: "https://github.com/acme/shop.git", code: { commit: "0123456789abcdef" } } as Fetched;

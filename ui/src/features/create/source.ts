@@ -43,3 +43,6 @@ export function sourceText(f: Fetched): string {
   const commit = f.code?.commit;
   return commit ? `${f.source.replace(/\.git$/, "")} at ${commit.slice(0, 12)}` : f.source;
 }
+
+/** Whether code has a flake.nix. */
+export const hasFlake = (d: Pick<Detection, "defined">) => d.defined.some((x) => x.tool === "Nix flake");
