@@ -220,14 +220,28 @@ function ConflictCard(props: {
         {side("OURS", `${props.ours} (here)`, c().ours)}
         {side("THEIRS", props.theirs, c().theirs)}
         <label class="side">
-          <span class="muted small">something else</span>
-          <input
-            class="input slim mono"
-            placeholder="another value"
-            aria-label={`Another value for ${c().path}`}
-            value={props.taken?.take === "VALUE" ? props.taken.value : ""}
-            onChange={(e) => e.currentTarget.value && props.onTake("VALUE", e.currentTarget.value)}
-          />
+          <span class="muted small">{c().kind === "TEXT" ? "the text as it should be" : "something else"}</span>
+          <Show
+            when={c().kind === "TEXT"}
+            fallback={
+              <input
+                class="input slim mono"
+                placeholder="another value"
+                aria-label={`Another value for ${c().path}`}
+                value={props.taken?.take === "VALUE" ? props.taken.value : ""}
+                onChange={(e) => e.currentTarget.value && props.onTake("VALUE", e.currentTarget.value)}
+              />
+            }
+          >
+            <textarea
+              class="input mono"
+              rows={16}
+              spellcheck={false}
+              aria-label={`The text of ${c().path}`}
+              value={props.taken?.take === "VALUE" ? props.taken.value : c().merged}
+              onChange={(e) => e.currentTarget.value && props.onTake("VALUE", e.currentTarget.value)}
+            />
+          </Show>
         </label>
       </div>
     </Card>

@@ -18,7 +18,7 @@ export const PreviewDoc = gql<MergePreviewQuery, MergePreviewQueryVariables>(/* 
   query MergePreview($input: MergeInput!) {
     mergePreview(input: $input) {
       outcome fastForward bases manifest
-      conflicts { kind path base ours theirs reason }
+      conflicts { kind path base ours theirs reason merged }
       changes { op path from to }
     }
   }
