@@ -1,8 +1,10 @@
 package evalbox_test
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,9 +43,24 @@ func program(t testing.TB) string {
 	return bin
 }
 
+// strict fails a test when a box says that it left something behind.
+type strict struct {
+	slog.Handler
+	t testing.TB
+}
+
+func (s *strict) Enabled(context.Context, slog.Level) bool { return true }
+
+func (s *strict) Handle(_ context.Context, r slog.Record) error {
+	if strings.Contains(r.Message, "cannot remove") {
+		s.t.Error(r.Message)
+	}
+	return nil
+}
+
 func newBox(t testing.TB, change func(*evalbox.Config)) *evalbox.Box {
 	t.Helper()
-	cfg := evalbox.Config{Nix: program(t)}
+	cfg := evalbox.Config{Nix: program(t), Log: slog.New(&strict{slog.DiscardHandler, t})}
 	if change != nil {
 		change(&cfg)
 	}
