@@ -37,16 +37,6 @@ func (c *Client) CloseTerminal(ctx context.Context, name string) error {
 	return c.call(ctx, ServiceHangUp, CloseTerminalRequest{Name: name}, nil)
 }
 
-// WatchView reports what goes on in the guest, first as it stands and then at each
-// change, until ctx ends, whose error it then returns.
-func (c *Client) WatchView(ctx context.Context, report func(nixspace.MachineView)) error {
-	conn, err := c.start(ctx, ServiceView, nil, nil)
-	if err != nil {
-		return err
-	}
-	return followJSON(ctx, conn, report)
-}
-
 // terminal is the host's end of a stream of [ServiceTerminal].
 type terminal struct {
 	conn   closer
@@ -114,6 +104,7 @@ func (t *terminal) next() (nixspace.TerminalEvent, error) {
 		if err := json.Unmarshal(b, &e.Status); err != nil {
 			return e, protocolError("the state of a terminal cannot be read: %w", err)
 		}
+		e.Status = boundedTerminal(e.Status)
 		return e, nil
 	case FrameExit:
 		code, err := DecodeExit(b)
