@@ -2,6 +2,7 @@ package nixspace
 
 import (
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -37,12 +38,12 @@ type CodeSource struct {
 	Name string
 }
 
-// String returns the source as people write it.
+// String returns the source as people read it: without what opens it.
 func (s CodeSource) String() string {
 	if s.Kind == SourceTemplate {
 		return "template:" + s.Name
 	}
-	out := s.URL
+	out, _, _ := strings.Cut(s.URL, "?") // a signature may be part of what follows
 	switch {
 	case s.Pull > 0:
 		out += " (pull request " + strconv.Itoa(s.Pull) + ")"

@@ -213,10 +213,11 @@ func TestDownload(t *testing.T) {
 		t.Error(err)
 	}
 	for name, code := range map[string]string{
+		"/none.zip?signature=" + secret: "source_not_found", "/private.tar.gz?signature=" + secret: "source_unauthorized",
 		"/private.tar.gz": "source_unauthorized", "/none.zip": "source_not_found", "/loop.zip": "source_unreachable",
 		"/broken.tar.gz": "source_unreachable", "/endless.tar.gz": "source_too_large",
 	} {
-		if got, err := f.Fetch(t.Context(), file(name), nixspace.SourceCredentials{}, nil); nixspace.ErrorCode(err) != code {
+		if got, err := f.Fetch(t.Context(), file(name), nixspace.SourceCredentials{}, nil); nixspace.ErrorCode(err) != code || strings.Contains(err.Error(), secret) {
 			t.Errorf("%s: got %+v, %v", name, got, err)
 		}
 	}

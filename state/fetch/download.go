@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 
@@ -34,7 +35,7 @@ func (f *Fetcher) download(ctx context.Context, s nixspace.CodeSource, cred nixs
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL, nil)
 	if err != nil {
-		return nil, nixspace.Errorf(nixspace.KindInvalid, "source_invalid", "%.80q is no address of a file", s.URL)
+		return nil, nixspace.Errorf(nixspace.KindInvalid, "source_invalid", "%.80q is no address of a file", s.String())
 	}
 	if err := f.checkScheme(req.URL.Scheme); err != nil {
 		return nil, err
@@ -53,7 +54,7 @@ func (f *Fetcher) download(ctx context.Context, s nixspace.CodeSource, cred nixs
 		return nil, unreachable(req.URL.Hostname(), err)
 	}
 	defer res.Body.Close()
-	if err := answer(res, s.URL); err != nil {
+	if err := answer(res, s.String()); err != nil {
 		return nil, err
 	}
 	if res.ContentLength > f.cfg.Limits.Bytes {
@@ -103,6 +104,9 @@ func unreachable(host string, err error) error {
 	var known *nixspace.Error
 	if errors.As(err, &known) {
 		return known
+	}
+	if asked := (*url.Error)(nil); errors.As(err, &asked) {
+		err = asked.Err // without the address, of which a signature may be part
 	}
 	var dns *net.DNSError
 	reason := err.Error()

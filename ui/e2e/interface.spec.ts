@@ -184,6 +184,12 @@ test("code is looked into, wherever it comes from", async () => {
   await expect(page.getByLabel("nixspace.toml")).toHaveValue(/^nodejs = "22"/m);
   await expect(page.getByLabel("Name")).toHaveValue("third");
   await picture("new-found");
+  const flake = Buffer.from("{\n  outputs = { self, nixpkgs }: { };\n}\n");
+  await page
+    .getByLabel("Choose an archive")
+    .setInputFiles({ name: "flake.nix", mimeType: "text/plain", buffer: flake });
+  await expect(found).toContainText("that of the code's flake.nix");
+  await expect(page.getByLabel("nixspace.toml")).toHaveValue(/\[flake\.files\]/);
   await page.getByRole("button", { name: /^node-postgres/ }).click();
   await expect(page.getByLabel("nixspace.toml")).toHaveValue(/^postgresql = "17"/m);
   await expect(page.getByLabel("Name")).toHaveValue("node-postgres");
