@@ -34,6 +34,11 @@ func (r *report) error(s *spec) error {
 	case strings.Contains(said, "out of memory"), strings.Contains(said, "bad_alloc"), strings.Contains(said, "Too many heap sections"), strings.Contains(said, "annot allocate memory"):
 		return limitError("it wants more than %d MiB of memory", s.Limits.Memory>>20)
 	}
+	if r.Step == "lock" && r.Signal == "" && offline.MatchString(said) {
+		// An input of an input: those of the flake itself were looked at before.
+		return nixspace.Errorf(nixspace.KindInvalid, CodeMissing, "an input of one of the flake's inputs is not on this machine, and NixSpace does not fetch inputs: %.300s", strings.ToValidUTF8(reason(said), "\uFFFD")).
+			WithHint("replace it: --override-input INPUT.INPUT=catalog, or let it follow an input of the flake: inputs.INPUT.inputs.INPUT.follows = \"nixpkgs\"")
+	}
 	switch r.Signal {
 	case "":
 		return invalid(reason(said), said)
@@ -50,6 +55,7 @@ var (
 	// Nix 2.8 has "error: why" and then "at place:line:column:"; newer versions
 	// first say what they were doing, and end with "error: why".
 	errorLine = regexp.MustCompile(`^\s*error: (.*)$`)
+	offline   = regexp.MustCompile(`unable to download|[Cc]ould ?n[o']t (?:resolve|connect)|Failed to open archive|program 'git' failed`)
 	place     = regexp.MustCompile(`at (?:«[^»]*»/?|/nix/store/[0-9a-z]{32}-source/|/flake/)([^\s:«»]+):(\d+):(\d+)`)
 	storePath = regexp.MustCompile(`/nix/store/[0-9a-z]{32}-source/`)
 )

@@ -253,7 +253,26 @@ func TestOverride(t *testing.T) {
 	r.Overrides, r.Files["flake.lock"] = nil, got.Lock
 	again, err := newBox(t, nil).Evaluate(t.Context(), r)
 	if err != nil || again.DrvPath != got.DrvPath {
-		t.Logf("with its lock alone: %v", err)
+		t.Errorf("with its lock alone: %v", err)
+	}
+}
+
+// TestOverrideBelow replaces an input of an input.
+func TestOverrideBelow(t *testing.T) {
+	r := request(t, `{
+	  inputs.sub.url = "path:./sub";
+	  outputs = { self, sub }: { packages.x86_64-linux.default = sub.it; };
+	}`, map[string]string{"sub/flake.nix": `{
+	  inputs.far.url = "github:a/b";
+	  outputs = { self, far }: { it = far.legacyPackages.x86_64-linux.hello; };
+	}`})
+	if _, err := newBox(t, nil).Evaluate(t.Context(), r); nixspace.ErrorCode(err) != evalbox.CodeMissing {
+		t.Errorf("without it: %v, want code %s", err, evalbox.CodeMissing)
+	}
+	r.Overrides = map[string]string{"sub.far": r.Trees[0].Path}
+	got, err := newBox(t, nil).Evaluate(t.Context(), r)
+	if err != nil || !strings.HasSuffix(got.OutPath, "-hello") {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
 

@@ -364,7 +364,7 @@ func missing(name, what string) error {
 }
 
 func overrideHint(name string) string {
-	return fmt.Sprintf("use the catalog in its place with --override-input %s=catalog", name)
+	return fmt.Sprintf("use the catalog in its place with --override-input %s=catalog; or put its files into a folder of the flake, and write inputs.%s.url = \"path:./%s\"", name, name, name)
 }
 
 func list(names []string) string {

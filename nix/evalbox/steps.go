@@ -112,7 +112,8 @@ func (w *work) evaluate() error {
 	}
 	lock := []string{"flake", "lock", "path:" + flakeDir}
 	for name, path := range w.Overrides {
-		lock = append(lock, "--override-input", name, "path:"+path)
+		// Inputs of inputs are a.b here and a/b there.
+		lock = append(lock, "--override-input", strings.ReplaceAll(name, ".", "/"), "path:"+path)
 	}
 	if _, err := w.nix("lock", "nix", nil, lock...); err != nil {
 		return err
