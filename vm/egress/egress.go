@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/internal/dial"
 	"github.com/nixspace/nixspace/vm/wire"
@@ -27,6 +29,8 @@ import (
 // The limits of one machine.
 const (
 	maxOpen   = 64               // connections at a time
+	maxBurst  = 200              // connections asked for at once, and then
+	maxRate   = 50               // in a second: a guest is no scanner of networks
 	dialTime  = 30 * time.Second // to resolve a name and connect
 	idleTime  = 15 * time.Minute // without a byte in either direction
 	maxHosts  = 100              // that are counted by themselves
@@ -92,6 +96,7 @@ func (g *Gateway) Serve(ctx context.Context, from Acceptor) {
 	defer all.Wait()
 	all.Go(func() { g.tell(ctx) })
 	slots := make(chan struct{}, maxOpen)
+	pace := rate.NewLimiter(maxRate, maxBurst)
 	wait := retryMin
 	for {
 		select {
@@ -106,6 +111,9 @@ func (g *Gateway) Serve(ctx context.Context, from Acceptor) {
 				defer func() { <-slots }()
 				g.serve(ctx, e)
 			})
+			if pace.Wait(ctx) != nil {
+				return
+			}
 			continue
 		}
 		<-slots

@@ -133,10 +133,14 @@ func TestRandomKills(t *testing.T) {
 		t.Fatal(err)
 	}
 	for n := range rounds {
-		what := []string{"start", "fork", "remove"}[k.rand.IntN(3)]
+		what := []string{"start", "resume", "fork", "remove"}[k.rand.IntN(4)]
 		t.Logf("round %d: %s", n, what)
-		if what == "start" {
+		if what == "start" || what == "resume" {
 			spec.Generation++
+			if spec.Resume = what == "resume"; spec.Resume {
+				h.hibernate(h.start(k.l, spec))
+				spec.Generation++
+			}
 			_ = k.during(spec.SessionID, func() error {
 				_, err := k.l.Start(h.ctx, spec, nil)
 				return err
@@ -177,7 +181,7 @@ func TestRandomKills(t *testing.T) {
 			t.Fatalf("the snapshot is not whole any more: %v", err)
 		}
 		// The session that is kept comes up with its disk as it was.
-		if what == "start" || n == rounds-1 {
+		if what == "start" || what == "resume" || n == rounds-1 {
 			spec.Generation++
 			m := h.start(k.l, spec)
 			if got := h.output(m, "cat", "/data/kept"); got != "kept" {

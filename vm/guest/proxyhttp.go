@@ -110,7 +110,7 @@ func (h *httpHead) forward(u *url.URL) ([]byte, error) {
 		return nil, errors.New("the request says more than once where it ends")
 	}
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n", h.method, u.RequestURI(), u.Host)
+	fmt.Fprintf(&b, "%s %s %s\r\nHost: %s\r\nConnection: close\r\n", h.method, u.RequestURI(), h.version, u.Host)
 	for _, f := range h.headers {
 		if f.name == "transfer-encoding" || f.name == "content-length" || !slices.Contains(drop, f.name) {
 			fmt.Fprintf(&b, "%s: %s\r\n", f.name, f.value)
