@@ -140,8 +140,10 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	first, rest := split(r.Host)
 	t, ok := parseLabel(first)
 	if !ok || rest != p.domain {
-		show(w, r, page{Status: http.StatusMisdirectedRequest, Code: "preview_unknown", Title: "No such preview", Text: "This is no address of a preview.",
-			Hint: "nixspace preview SESSION prints them."})
+		show(w, r, page{
+			Status: http.StatusMisdirectedRequest, Code: "preview_unknown", Title: "No such preview", Text: "This is no address of a preview.",
+			Hint: "nixspace preview SESSION prints them.",
+		})
 		return
 	}
 	if strings.HasPrefix(r.URL.Path, ownPath) {
@@ -231,9 +233,11 @@ func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request) {
 			link = strings.TrimSuffix(p.cfg.Platform, "/") + "/preview?" + url.Values{"host": {r.Host}, "to": {"/"}}.Encode()
 		}
 	}
-	show(w, r, page{Status: http.StatusUnauthorized, Code: "preview_private", Title: "This preview is private",
+	show(w, r, page{
+		Status: http.StatusUnauthorized, Code: "preview_private", Title: "This preview is private",
 		Text: "It is shown to those who may work in its session.", Hint: "Open it through NixSpace, or print a new link with nixspace preview.",
-		Link: link, Label: "Open it through NixSpace"})
+		Link: link, Label: "Open it through NixSpace",
+	})
 }
 
 // sameOrigin reports whether a request comes from a page of the preview itself, or is
