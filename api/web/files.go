@@ -2,7 +2,6 @@ package web
 
 import (
 	"archive/tar"
-	"archive/zip"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -143,50 +142,6 @@ func sendRaw(w io.Writer, archive io.Reader) error {
 	return err
 }
 
-// sendZip turns an archive into one that every system can open. Symbolic links stay
-// what they are.
-func sendZip(w io.Writer, archive io.Reader) error {
-	t, z := tar.NewReader(archive), zip.NewWriter(w)
-	for {
-		head, err := t.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		if err := zipMember(z, t, head); err != nil {
-			return err
-		}
-	}
-	if _, err := io.Copy(io.Discard, archive); err != nil {
-		return err
-	}
-	return z.Close()
-}
-
-func zipMember(z *zip.Writer, t io.Reader, head *tar.Header) error {
-	h := &zip.FileHeader{Name: head.Name, Method: zip.Deflate, Modified: head.ModTime}
-	mode := fs.FileMode(head.Mode).Perm()
-	content := t
-	switch head.Typeflag {
-	case tar.TypeReg:
-	case tar.TypeDir:
-		mode, h.Method, content = mode|fs.ModeDir, zip.Store, nil
-	case tar.TypeSymlink:
-		mode, h.Method, content = mode|fs.ModeSymlink, zip.Store, strings.NewReader(head.Linkname)
-	default:
-		return nil
-	}
-	h.SetMode(mode)
-	w, err := z.CreateHeader(h)
-	if err != nil || content == nil {
-		return err
-	}
-	_, err = io.Copy(w, content)
-	return err
-}
-
 // putFiles unpacks an archive in a folder of a session, or puts one file there.
 func (h *Handler) putFiles(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength > h.cfg.MaxFiles {
@@ -224,6 +179,19 @@ func (h *Handler) writeFiles(ctx context.Context, f nixspace.Files, dir string, 
 			return nixspace.FilesWritten{}, nixspace.Errorf(nixspace.KindInvalid, "archive_invalid", "the body is no gzip: %w", err)
 		}
 		return f.WriteFiles(ctx, dir, z, false)
+	case "zip":
+		z, free, err := h.spooled(body)
+		if err != nil {
+			return nixspace.FilesWritten{}, err
+		}
+		out, in := io.Pipe()
+		unpacked := make(chan struct{})
+		go func() {
+			defer close(unpacked)
+			_ = in.CloseWithError(zipToTar(in, z, h.cfg.MaxFiles))
+		}()
+		defer func() { _ = out.Close(); <-unpacked; free() }()
+		return f.WriteFiles(ctx, dir, out, false)
 	case "raw":
 		name := q.Get("name")
 		if !fs.ValidPath(name) || name == "." || strings.ContainsAny(name, "\x00\\") {
@@ -239,7 +207,7 @@ func (h *Handler) writeFiles(ctx context.Context, f nixspace.Files, dir string, 
 		defer out.Close()
 		return f.WriteFiles(ctx, dir, out, false)
 	default:
-		return nixspace.FilesWritten{}, nixspace.Errorf(nixspace.KindInvalid, "format_unknown", "there is no format %q", format).WithHint("use tar, tar.gz, tar.zst or raw")
+		return nixspace.FilesWritten{}, nixspace.Errorf(nixspace.KindInvalid, "format_unknown", "there is no format %q", format).WithHint("use tar, tar.gz, tar.zst, zip or raw")
 	}
 }
 

@@ -77,6 +77,17 @@ func TestFilesGoThereAndBack(t *testing.T) {
 	if !strings.HasPrefix(names["up/link"], "L") {
 		t.Errorf("a link is %q", names["up/link"])
 	}
+	// What was sent as a ZIP comes back as it was.
+	again := filepath.Join(a.root, "workspace/again")
+	if status, body, _ := s.do(http.MethodPut, filesPath("path", again, "format", "zip"), strings.NewReader(body)); status != http.StatusOK {
+		t.Fatalf("%d %s", status, body)
+	}
+	if b, err := os.ReadFile(filepath.Join(again, "up/sub/notes ü.txt")); string(b) != "hello" {
+		t.Errorf("%q, %v", b, err)
+	}
+	if info, err := os.Lstat(filepath.Join(again, "up/link")); err != nil || info.Mode()&os.ModeSymlink == 0 {
+		t.Errorf("%v, %v", info, err)
+	}
 	for _, format := range []string{"tar", "tar.gz"} {
 		if status, body, _ := s.do(http.MethodGet, filesPath("path", dir, "format", format), nil); status != http.StatusOK || len(body) == 0 {
 			t.Errorf("%s: %d", format, status)
@@ -87,6 +98,16 @@ func TestFilesGoThereAndBack(t *testing.T) {
 	if status != http.StatusOK || json.Unmarshal([]byte(body), &list) != nil || len(list.Files) != 3 || list.Files[2].Type != "dir" {
 		t.Errorf("%d %s", status, body)
 	}
+}
+
+// zipOf is a ZIP with one file of that many zeros.
+func zipOf(name string, size int) *bytes.Buffer {
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	w, _ := z.Create(name)
+	_, _ = w.Write(make([]byte, size))
+	_ = z.Close()
+	return &b
 }
 
 func TestFilesAreRefused(t *testing.T) {
@@ -114,6 +135,9 @@ func TestFilesAreRefused(t *testing.T) {
 		"an archive with a way out": {http.MethodPut, []string{"path", dir}, evil("d/x", "/tmp"), "archive_invalid"},
 		"too much":                  {http.MethodPut, []string{"path", dir, "format", "raw", "name", "x"}, strings.NewReader(strings.Repeat("x", 3001)), "body_too_large"},
 		"too much, unannounced":     {http.MethodPut, []string{"path", dir}, io.MultiReader(evil("y", ""), strings.NewReader(strings.Repeat("x", 6000))), "body_too_large"},
+		"a ZIP that climbs":         {http.MethodPut, []string{"path", dir, "format", "zip"}, zipOf("../x", 1), "archive_invalid"},
+		"a ZIP that unfolds":        {http.MethodPut, []string{"path", dir, "format", "zip"}, zipOf("x", 1<<20), "body_too_large"},
+		"no ZIP":                    {http.MethodPut, []string{"path", dir, "format", "zip"}, strings.NewReader("no"), "archive_invalid"},
 		"another format":            {http.MethodPut, []string{"path", dir, "format", "rar"}, strings.NewReader(""), "format_unknown"},
 		"no absolute path":          {http.MethodGet, []string{"path", "workspace"}, nil, "path_invalid"},
 		"no such file":              {http.MethodGet, []string{"path", dir + "/none"}, nil, "file_not_found"},
