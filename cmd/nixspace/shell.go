@@ -68,7 +68,7 @@ func (c *shellCmd) Run(ctx context.Context, g *globals, std streams) error {
 	if name == "" {
 		name = fmt.Sprintf("shell-%04x", rand.N(1<<16))
 	}
-	return (&lasting{session: c.Session, name: name, readOnly: c.ReadOnly, detach: detach, command: command}).run(ctx, g, std, onTTY)
+	return (&lasting{session: c.Session, name: name, readOnly: c.ReadOnly, detach: detach, key: c.DetachKey, command: command}).run(ctx, g, std, onTTY)
 }
 
 // list prints the terminals of a session. It does not wake the session.
@@ -122,6 +122,7 @@ type lasting struct {
 	session, name string
 	readOnly      bool
 	detach        byte
+	key           string // as the user knows it
 	command       nixspace.Command
 }
 
@@ -146,6 +147,7 @@ func (l *lasting) run(ctx context.Context, g *globals, std streams, onTTY bool) 
 		_, _ = fmt.Fprintf(std.Err, "\r\n[%s]\r\n", text)
 	})
 	if local {
+		_, _ = fmt.Fprintf(std.Err, "[terminal %s; %s leaves it while it goes on]\n", l.name, l.key)
 		in := std.In.(*os.File)
 		old, err := xterm.MakeRaw(int(in.Fd()))
 		if err != nil {

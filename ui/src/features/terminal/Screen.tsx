@@ -18,6 +18,7 @@ import { keepToPolicy } from "./styles";
 keepToPolicy();
 
 const viewer = randomName();
+const awayFor = 60_000; // ms out of sight after which a connection is not trusted
 const mac = navigator.platform.startsWith("Mac");
 
 /** One terminal: its screen, and what stands over it when it is not connected. */
@@ -146,9 +147,14 @@ export default function Screen(props: {
       t.options.theme = palette(document.documentElement.dataset.theme === "dark" ? "dark" : "light");
     });
     themes.observe(document.documentElement, { attributeFilter: ["data-theme"] });
-    const again = () => document.visibilityState === "visible" && state().at === "offline" && link?.retry();
-    addEventListener("online", again);
-    document.addEventListener("visibilitychange", again);
+    let hiddenAt = 0;
+    const online = () => link?.refresh();
+    const seen = () => {
+      if (document.visibilityState === "hidden") hiddenAt = Date.now();
+      else if (state().at === "offline" || Date.now() - hiddenAt > awayFor) link?.refresh();
+    };
+    addEventListener("online", online);
+    document.addEventListener("visibilitychange", seen);
     createEffect(
       on(
         () => props.visible,
@@ -169,8 +175,8 @@ export default function Screen(props: {
     onCleanup(() => {
       resized.disconnect();
       themes.disconnect();
-      removeEventListener("online", again);
-      document.removeEventListener("visibilitychange", again);
+      removeEventListener("online", online);
+      document.removeEventListener("visibilitychange", seen);
       link?.close();
       term = undefined;
       t.dispose();
@@ -290,7 +296,7 @@ export default function Screen(props: {
       <Show when={state().at === "stopped"}>
         <div class="screen-over">
           <Icon name="stop" size={20} />
-          <p>The session does not run. Once it does, a new shell begins here.</p>
+          <p>The session does not run. A shell begins here as soon as it does.</p>
         </div>
       </Show>
       <Show when={refused()}>

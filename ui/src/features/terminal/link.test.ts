@@ -128,6 +128,21 @@ test("input is sent once, whatever breaks", () => {
   l.close();
 });
 
+test("a connection that is not trusted any more is made anew, without a gap", () => {
+  const l = link();
+  last().hello({ id: "a", from: 0, reset: true, taken: 0, key: 1 });
+  last().output("abc");
+  l.refresh();
+  expect(wires.length).toBe(2);
+  expect(wires[0]!.closed).toBe(true);
+  wires[0]!.output("late"); // what still comes from there is not counted
+  last().onopen?.();
+  expect(last().asked()).toMatchObject({ id: "a", from: 3 });
+  l.close();
+  l.refresh();
+  expect(wires.length).toBe(2);
+});
+
 test("no more input is on its way than may be", () => {
   const l = link();
   last().hello({ id: "a", from: 0, reset: true, taken: 0, key: 1 });

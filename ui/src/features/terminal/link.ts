@@ -149,6 +149,13 @@ export class Link {
     this.open();
   }
 
+  /** Connects anew: one that lived through a sleep of this computer may be dead without a word. */
+  refresh(): void {
+    if (this.closed || (this.state.at !== "open" && this.state.at !== "offline")) return;
+    this.tries = 0;
+    this.open();
+  }
+
   /** Ends the connection; the terminal goes on. */
   close(): void {
     this.closed = true;
