@@ -64,6 +64,9 @@ func newBox(t testing.TB, change func(*evalbox.Config)) *evalbox.Box {
 	if change != nil {
 		change(&cfg)
 	}
+	if cfg.Limits.Wall == 0 {
+		cfg.Limits.Wall = 2 * nixtest.Patience // the machine may be busy with much else
+	}
 	return evalbox.New(cfg)
 }
 

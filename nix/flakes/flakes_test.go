@@ -42,7 +42,7 @@ func open(t testing.TB) parts {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := flakes.New(t.Context(), flakes.Config{Engine: e, Catalog: c, Settings: nixtest.Settings()})
+	f, err := flakes.New(t.Context(), flakes.Config{Engine: e, Catalog: c, Settings: nixtest.Settings(), Limits: evalbox.Limits{Wall: 2 * nixtest.Patience}})
 	if err != nil {
 		t.Fatal(err)
 	}
