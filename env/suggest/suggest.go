@@ -211,7 +211,8 @@ func set(key, version string) manifest.Edit {
 // meet.
 func (l *looker) disagrees(path string, p manifest.Package, members []nixspace.Package) {
 	var met constraint.Constraint
-	for _, n := range l.wishes(p.Family) {
+	wishes := l.wishes(p.Family)
+	for at, n := range wishes {
 		if n.Constraint.Allows(p.Version) {
 			met = met.And(n.Constraint)
 			continue
@@ -225,7 +226,17 @@ func (l *looker) disagrees(path string, p manifest.Package, members []nixspace.P
 		for i, m := range members {
 			versions[i] = m.Version
 		}
-		i := n.Constraint.Newest(versions)
+		// Of what it allows, what those that count less ask for too.
+		want := met.And(n.Constraint)
+		for _, less := range wishes[at+1:] {
+			if both := want.And(less.Constraint); constraint.Agree(want, less.Constraint) && both.Newest(versions) >= 0 {
+				want = both
+			}
+		}
+		i := want.Newest(versions)
+		if i < 0 {
+			i = n.Constraint.Newest(versions)
+		}
 		if i < 0 {
 			// The nearest that there is, is no reason to complain about.
 			if j := n.Constraint.Nearest(versions); j >= 0 && members[j].Version == p.Version {
