@@ -343,7 +343,12 @@ func (l *looker) unused() {
 		evidence := []string{fmt.Sprintf("none of %d files that say what the code needs speaks of it, and no script or service of the manifest does", l.Code.Files)}
 		edits := []manifest.Edit{{Op: nixspace.ChangeRemove, Key: "packages." + p.Key}}
 		what := p.Family
-		if _, ok := m.Services[p.Family]; ok {
+		if sv, ok := m.Services[p.Family]; ok {
+			// Whoever says what a service is to hold means it; the code may have a client of
+			// its own.
+			if len(sv.Databases) > 0 || len(sv.Settings) > 0 || len(sv.Env) > 0 {
+				continue
+			}
 			edits = append([]manifest.Edit{{Op: nixspace.ChangeRemove, Key: "services." + p.Family}}, edits...)
 			what = "the service " + p.Family
 		}
