@@ -2,6 +2,10 @@ package templates
 
 import (
 	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -64,5 +68,36 @@ func TestManifests(t *testing.T) {
 	}
 	if len(entries) != len(listed) {
 		t.Errorf("there are %d folders and %d templates", len(entries), len(listed))
+	}
+}
+
+// TestGoModules builds what is in Go as the modules that they are in a project.
+func TestGoModules(t *testing.T) {
+	built := 0
+	err := fs.WalkDir(Files(), ".", func(name string, _ fs.DirEntry, err error) error {
+		if err != nil || path.Base(name) != "go.mod.template" {
+			return err
+		}
+		dir := t.TempDir()
+		tree, err := fs.Sub(Files(), path.Dir(name))
+		if err != nil {
+			return err
+		}
+		if err := os.CopyFS(dir, tree); err != nil {
+			return err
+		}
+		if err := os.Rename(filepath.Join(dir, "go.mod.template"), filepath.Join(dir, "go.mod")); err != nil {
+			return err
+		}
+		cmd := exec.CommandContext(t.Context(), "go", "test", "-trimpath", "./...")
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOPROXY=off", "GOWORK=off", "GOFLAGS=", "PGHOST=")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+		built++
+		return nil
+	})
+	if err != nil || built != 3 {
+		t.Errorf("%d modules were built, %v", built, err)
 	}
 }
