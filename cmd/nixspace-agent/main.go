@@ -28,9 +28,17 @@ func main() {
 	}
 	socket, cfg, err := parse(os.Args[1:])
 	if err == nil {
-		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		// They are caught to the very end: one that comes while the agent ends by itself
+		// does not change how it ends.
+		signals := make(chan os.Signal, 1)
+		signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+		go func() {
+			<-signals
+			cancel()
+		}()
 		err = guest.RunProcess(ctx, cfg, socket)
-		stop()
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "nixspace-agent:", err)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -50,11 +51,23 @@ func state(t testing.TB) []string {
 	}
 	for _, p := range procs {
 		b, err := os.ReadFile(p)
-		if err == nil && (strings.HasPrefix(string(b), "nixspace-evalbox") || strings.Contains(string(b), "path:/flake")) {
+		if err == nil && (strings.HasPrefix(string(b), "nixspace-evalbox") || strings.Contains(string(b), "path:/flake")) && ours(filepath.Dir(p)) {
 			all = append(all, p+" "+string(b))
 		}
 	}
 	return all
+}
+
+// ours reports whether the process of a folder in /proc was started by this one, or
+// lost whoever started it. Tests of other packages make boxes at the same time.
+func ours(dir string) bool {
+	b, err := os.ReadFile(dir + "/status")
+	if err != nil {
+		return false // it has ended meanwhile
+	}
+	_, rest, _ := strings.Cut(string(b), "\nPPid:\t")
+	parent, _, _ := strings.Cut(rest, "\n")
+	return parent == strconv.Itoa(os.Getpid()) || parent == "1"
 }
 
 // left returns what is in after and not in before, of this package's making: other
