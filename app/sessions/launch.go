@@ -17,12 +17,12 @@ import (
 // launch starts the machine of a session that is creating, in a task of its own.
 func (a *UseCases) launch(ctx context.Context, s *nixspace.Session) error {
 	started := *s
-	err := a.tasks.Start(ctx, func(ctx context.Context) {
-		ctx, end, other := a.starting.Begin(ctx, started.ID)
+	err := a.tasks.Start(ctx, func(task context.Context) {
+		ctx, end, other := a.starting.Begin(task, started.ID)
 		if end == nil {
 			// The last generation is just ending; this one must not be lost.
 			<-other.Done
-			if ctx, end, _ = a.starting.Begin(ctx, started.ID); end == nil {
+			if ctx, end, _ = a.starting.Begin(task, started.ID); end == nil {
 				return
 			}
 		}

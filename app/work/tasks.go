@@ -68,16 +68,17 @@ type RunSet struct {
 	runs map[nixspace.ID]*Run
 }
 
+// Run is work on one record that is under way.
 type Run struct {
 	cancel context.CancelCauseFunc
-	Done   chan struct{}
+	Done   chan struct{} // closed when it has ended
 }
 
 // NewRunSet returns a set in which nothing runs.
 func NewRunSet() *RunSet { return &RunSet{runs: map[nixspace.ID]*Run{}} }
 
 // Begin registers work on id and returns its context and its end. When there is
-// such work already it returns that instead, with a nil end.
+// such work already it returns that instead, with a nil context and a nil end.
 func (s *RunSet) Begin(ctx context.Context, id nixspace.ID) (context.Context, func(), *Run) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
