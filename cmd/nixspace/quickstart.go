@@ -177,9 +177,11 @@ func (q quick) session(ctx context.Context, env *client.Environment, r *quickRes
 
 	q.d.Status(s.Ref, "runs the application's tests")
 	tests := time.Now()
-	// What npm test runs, without npm: that alone takes longer than the tests do
-	// where the processor is emulated.
-	out, code, err := q.run(ctx, s, "node", "test/all.js")
+	argv, err := scriptFlag{Script: "test"}.command(ctx, q.api, s.Ref, nil)
+	if err != nil {
+		return err
+	}
+	out, code, err := q.run(ctx, s, argv...)
 	if err != nil {
 		return err
 	}
