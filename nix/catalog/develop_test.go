@@ -91,6 +91,7 @@ name = "it's me"
 		t.Fatalf("there is no more than %v", want)
 	}
 
+	nixtest.NeedDevelop(t)
 	programs := map[string]string{"installed": "nix"}
 	if newest := os.Getenv("NIXSPACE_NEW_NIX"); newest != "" {
 		programs["newest"] = filepath.Join(newest, "bin", "nix")

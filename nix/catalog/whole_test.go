@@ -8,6 +8,7 @@ import (
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/nix"
+	"github.com/nixspace/nixspace/nix/nixtest"
 )
 
 // TestWholeCatalog fetches, builds and runs everything that is offered. It takes
@@ -44,6 +45,7 @@ func TestWholeCatalog(t *testing.T) {
 
 // TestDevelop enters the development shell of a flake with nix itself.
 func TestDevelop(t *testing.T) {
+	nixtest.NeedDevelop(t)
 	c := open(t)
 	ctx := t.Context()
 	// A shell has the usual tools too.

@@ -327,6 +327,20 @@ func Nix(t testing.TB, argv ...string) string {
 	return strings.TrimSuffix(stdout.String(), "\n")
 }
 
+// NeedDevelop skips a test of nix develop in a chroot: before the shell starts, Nix
+// enters its first mount namespace again, and with that leaves the chroot and the
+// shell's own files in it.
+func NeedDevelop(t testing.TB) {
+	t.Helper()
+	here, err := os.Stat("/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first, err := os.Stat("/proc/1/root"); err == nil && !os.SameFile(here, first) {
+		t.Skip("SKIPPED: nix develop does not work in a chroot")
+	}
+}
+
 // Delete deletes paths from the test's store. What kept them may be a connection
 // that was closed just now, whose process in the daemon is about to end: Delete
 // waits for that.
