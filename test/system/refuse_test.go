@@ -160,7 +160,7 @@ func TestFullDisk(t *testing.T) {
 	if err := os.Mkdir(state, 0o711); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Mount("tmpfs", state, "tmpfs", 0, "size=450m,mode=0711"); err != nil {
+	if err := syscall.Mount("tmpfs", state, "tmpfs", 0, "size=1g,mode=0711"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
