@@ -193,18 +193,23 @@ func (q *Queue) EnqueueBuild(ctx context.Context, tx records.Tx, build nixspace.
 // CancelBuild implements builds.Jobs. A running job's context ends; the call does
 // not wait for it. There may be nothing to cancel.
 func (q *Queue) CancelBuild(ctx context.Context, build nixspace.ID) error {
-	rows, err := q.pool.Query(ctx, `select id from river_job where kind = $1 and args @> jsonb_build_object('build_id', $2::text) and finalized_at is null`,
-		buildArgs{}.Kind(), string(build))
+	return q.cancel(ctx, buildArgs{}.Kind(), "build", build)
+}
+
+// cancel cancels the jobs of a kind whose argument WHAT_id is id.
+func (q *Queue) cancel(ctx context.Context, kind, what string, id nixspace.ID) error {
+	rows, err := q.pool.Query(ctx, `select id from river_job where kind = $1 and args @> jsonb_build_object($2::text, $3::text) and finalized_at is null`,
+		kind, what+"_id", string(id))
 	if err != nil {
-		return fmt.Errorf("find the job of build %s: %w", build, err)
+		return fmt.Errorf("find the job of %s %s: %w", what, id, err)
 	}
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	jobs, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 	if err != nil {
-		return fmt.Errorf("find the job of build %s: %w", build, err)
+		return fmt.Errorf("find the job of %s %s: %w", what, id, err)
 	}
-	for _, id := range ids {
-		if _, err := q.client.JobCancel(ctx, id); err != nil && !errors.Is(err, river.ErrNotFound) {
-			return fmt.Errorf("cancel build %s: %w", build, err)
+	for _, job := range jobs {
+		if _, err := q.client.JobCancel(ctx, job); err != nil && !errors.Is(err, river.ErrNotFound) {
+			return fmt.Errorf("cancel %s %s: %w", what, id, err)
 		}
 	}
 	return nil
@@ -222,16 +227,21 @@ func (*buildWorker) Timeout(*river.Job[buildArgs]) time.Duration { return buildL
 // Work runs one attempt.
 func (w *buildWorker) Work(ctx context.Context, job *river.Job[buildArgs]) error {
 	err := (*w.queue.worker.Load()).RunBuild(ctx, job.Args.Build)
+	return w.queue.outcome(ctx, err, "build", job.Args.Build, job.Attempt)
+}
+
+// outcome is what the queue is told of one attempt that ended with err.
+func (q *Queue) outcome(ctx context.Context, err error, what string, id nixspace.ID, attempt int) error {
 	switch {
 	case err == nil:
 		return nil
-	case w.queue.stopping.Load() && ctx.Err() != nil:
-		// A shutdown is not the build's fault: it costs no attempt.
+	case q.stopping.Load() && ctx.Err() != nil:
+		// A shutdown is not the work's fault: it costs no attempt.
 		return river.JobSnooze(0)
 	case ctx.Err() == nil && final(err):
 		return river.JobCancel(err)
 	}
-	w.queue.cfg.Log.Warn("build job failed", "build", job.Args.Build, "attempt", job.Attempt, "error", err)
+	q.cfg.Log.Warn(what+" job failed", what, id, "attempt", attempt, "error", err)
 	return err
 }
 

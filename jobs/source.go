@@ -2,7 +2,6 @@ package jobs
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -65,21 +64,7 @@ func (q *Queue) EnqueueFetch(ctx context.Context, tx records.Tx, fetch nixspace.
 
 // CancelFetch implements fetches.Jobs. There may be nothing to cancel.
 func (q *Queue) CancelFetch(ctx context.Context, fetch nixspace.ID) error {
-	rows, err := q.pool.Query(ctx, `select id from river_job where kind = $1 and args @> jsonb_build_object('fetch_id', $2::text) and finalized_at is null`,
-		sourceArgs{}.Kind(), string(fetch))
-	if err != nil {
-		return fmt.Errorf("find the job of fetch %s: %w", fetch, err)
-	}
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
-	if err != nil {
-		return fmt.Errorf("find the job of fetch %s: %w", fetch, err)
-	}
-	for _, id := range ids {
-		if _, err := q.client.JobCancel(ctx, id); err != nil && !errors.Is(err, river.ErrNotFound) {
-			return fmt.Errorf("cancel fetch %s: %w", fetch, err)
-		}
-	}
-	return nil
+	return q.cancel(ctx, sourceArgs{}.Kind(), "fetch", fetch)
 }
 
 // sourceWorker works fetch jobs.
@@ -94,14 +79,5 @@ func (*sourceWorker) Timeout(*river.Job[sourceArgs]) time.Duration { return sour
 // Work runs one attempt.
 func (w *sourceWorker) Work(ctx context.Context, job *river.Job[sourceArgs]) error {
 	err := (*w.queue.worker.Load()).RunFetch(ctx, job.Args.Fetch)
-	switch {
-	case err == nil:
-		return nil
-	case w.queue.stopping.Load() && ctx.Err() != nil:
-		return river.JobSnooze(0)
-	case ctx.Err() == nil && final(err):
-		return river.JobCancel(err)
-	}
-	w.queue.cfg.Log.Warn("fetch job failed", "fetch", job.Args.Fetch, "attempt", job.Attempt, "error", err)
-	return err
+	return w.queue.outcome(ctx, err, "fetch", job.Args.Fetch, job.Attempt)
 }

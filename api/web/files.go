@@ -156,10 +156,6 @@ func (h *Handler) putFiles(w http.ResponseWriter, r *http.Request) {
 	body := http.MaxBytesReader(w, r.Body, h.cfg.MaxFiles)
 	written, err := h.writeFiles(r.Context(), f, dir, r, body)
 	if err != nil {
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
-			err = large
-		}
 		h.fail(w, r, err)
 		return
 	}

@@ -60,10 +60,6 @@ func (h *Handler) putWorkspace(w http.ResponseWriter, r *http.Request) {
 	}
 	ws, err := h.cfg.App.PutWorkspace(r.Context(), http.MaxBytesReader(w, r.Body, h.cfg.MaxWorkspace))
 	if err != nil {
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
-			err = large
-		}
 		h.fail(w, r, err)
 		return
 	}
@@ -83,10 +79,6 @@ func (h *Handler) putArchive(w http.ResponseWriter, r *http.Request) {
 	}
 	code, err := h.cfg.App.Unpack(r.Context(), http.MaxBytesReader(w, r.Body, h.cfg.MaxWorkspace))
 	if err != nil {
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
-			err = large
-		}
 		h.fail(w, r, err)
 		return
 	}

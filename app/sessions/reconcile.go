@@ -1,6 +1,7 @@
 package sessions
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -78,7 +79,7 @@ func (a *UseCases) reconcileSession(ctx context.Context, s *nixspace.Session) bo
 	case err == nil && status.Status == nixspace.SessionFailed && status.Generation == s.Generation:
 		a.settleEnd(ctx, s, nixspace.SessionChange{
 			From: from, To: nixspace.SessionFailed,
-			Reason: orElse(status.Reason, "its machine failed"), ReasonCode: orElse(status.ReasonCode, "machine_failed"),
+			Reason: cmp.Or(status.Reason, "its machine failed"), ReasonCode: cmp.Or(status.ReasonCode, "machine_failed"),
 		})
 		return false
 	case err != nil && !records.NotFound(err):
@@ -154,11 +155,4 @@ func (a *UseCases) reapStrays(ctx context.Context, owned map[nixspace.ID]bool) e
 		}
 	}
 	return errors.Join(failures...)
-}
-
-func orElse(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }

@@ -1,6 +1,7 @@
 package sessions
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -109,7 +110,7 @@ func (a *UseCases) applyEnd(ctx context.Context, m nixspace.MachineStatus) {
 	}
 	a.settleEnd(ctx, s, nixspace.SessionChange{
 		From: stoppable, To: m.Status,
-		Reason: orElse(m.Reason, "its machine ended"), ReasonCode: orElse(m.ReasonCode, "machine_ended"),
+		Reason: cmp.Or(m.Reason, "its machine ended"), ReasonCode: cmp.Or(m.ReasonCode, "machine_ended"),
 	})
 }
 

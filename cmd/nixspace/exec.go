@@ -135,23 +135,31 @@ func onTerminal(ctx context.Context, std streams, cmd nixspace.Command, start fu
 		return nixspace.Errorf(nixspace.KindInternal, "terminal", "the terminal cannot be set up: %w", err)
 	}
 	defer func() { _ = xterm.Restore(int(in.Fd()), old) }()
+	defer followSize(out, func(cols, rows uint16) { _ = p.Resize(cols, rows) })()
+	code, err := p.Run(in, out, io.Discard)
+	return ended(code, err)
+}
+
+// followSize calls resize whenever the terminal has another size, until stop is
+// called.
+func followSize(terminal *os.File, resize func(cols, rows uint16)) (stop func()) {
 	sizes := make(chan os.Signal, 1)
 	signal.Notify(sizes, syscall.SIGWINCH)
 	done := make(chan struct{})
-	defer close(done)
-	defer signal.Stop(sizes)
 	go func() {
 		for {
 			select {
 			case <-done:
 				return
 			case <-sizes:
-				if cols, rows, err := xterm.GetSize(int(out.Fd())); err == nil {
-					_ = p.Resize(uint16(cols), uint16(rows))
+				if cols, rows, err := xterm.GetSize(int(terminal.Fd())); err == nil {
+					resize(uint16(cols), uint16(rows))
 				}
 			}
 		}
 	}()
-	code, err := p.Run(in, out, io.Discard)
-	return ended(code, err)
+	return func() {
+		signal.Stop(sizes)
+		close(done)
+	}
 }

@@ -9,9 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 
 	xterm "golang.org/x/term"
@@ -157,23 +155,7 @@ func (l *lasting) run(ctx context.Context, g *globals, std streams, onTTY bool) 
 			_, _ = io.WriteString(std.Out, screen.leave()+leaveModes)
 			_ = xterm.Restore(int(in.Fd()), old)
 		}()
-		sizes := make(chan os.Signal, 1)
-		signal.Notify(sizes, syscall.SIGWINCH)
-		done := make(chan struct{})
-		defer close(done)
-		defer signal.Stop(sizes)
-		go func() {
-			for {
-				select {
-				case <-done:
-					return
-				case <-sizes:
-					if cols, rows, err := xterm.GetSize(int(out.Fd())); err == nil {
-						t.Resize(uint16(cols), uint16(rows))
-					}
-				}
-			}
-		}()
+		defer followSize(out, t.Resize)()
 	}
 	go l.typeIn(std.In, t, local)
 	code, err := t.Run(ctx, screen)

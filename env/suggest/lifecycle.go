@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -79,7 +80,7 @@ func (f family) end(version string, now time.Time) (day time.Time, ended, ok boo
 func (f family) newerLines(version string, members []nixspace.Package) []string {
 	var lines []string
 	for _, m := range members {
-		if l := f.lineOf(m.Version); constraint.Compare(l, f.lineOf(version)) > 0 && !contains(lines, l) {
+		if l := f.lineOf(m.Version); constraint.Compare(l, f.lineOf(version)) > 0 && !slices.Contains(lines, l) {
 			lines = append(lines, l)
 		}
 	}
@@ -100,13 +101,4 @@ func (f family) unsupported(name, version string, members []nixspace.Package, no
 		return "", false
 	}
 	return fmt.Sprintf("%s (as of %s): %s %s ended on %s", f.Source, known.AsOf, name, f.lineOf(version), day.Format(time.DateOnly)), true
-}
-
-func contains(list []string, s string) bool {
-	for _, l := range list {
-		if l == s {
-			return true
-		}
-	}
-	return false
 }

@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"reflect"
@@ -186,7 +187,7 @@ func settled(statuses []nixspace.ServiceStatus, wanted []nixspace.Service) (bool
 			case stateStarting:
 				starting = true
 			case stateFailed, stateStopped:
-				broken = append(broken, st.Name+": "+orElse(st.Message, st.State))
+				broken = append(broken, st.Name+": "+cmp.Or(st.Message, st.State))
 			}
 		}
 	}
@@ -198,13 +199,6 @@ func settled(statuses []nixspace.ServiceStatus, wanted []nixspace.Service) (bool
 	}
 	return false, nixspace.Errorf(nixspace.KindUnavailable, "service_failed", "service %s", strings.Join(broken, "; service ")).
 		WithHint("see the whole log with nixspace logs")
-}
-
-func orElse(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
 }
 
 // watchServices reports the states of all services until the stream ends.

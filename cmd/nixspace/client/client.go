@@ -210,8 +210,13 @@ func (c *Client) Logs(ctx context.Context, session, service string, follow bool)
 	if follow {
 		q.Set("follow", "1")
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet,
-		c.endpoint("/api/v1/sessions/"+url.PathEscape(session)+"/logs?"+q.Encode()), nil)
+	return c.stream(ctx, c.endpoint("/api/v1/sessions/"+url.PathEscape(session)+"/logs?"+q.Encode()))
+}
+
+// stream returns the body of what is at an address of the server. The caller closes
+// it.
+func (c *Client) stream(ctx context.Context, address string) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, fmt.Errorf("make a request: %w", err)
 	}

@@ -99,20 +99,7 @@ func (c *Client) PutFiles(ctx context.Context, session, dir string, archive io.R
 // GetFiles returns a tar archive of a file or folder of a session. The caller closes
 // it.
 func (c *Client) GetFiles(ctx context.Context, session, path string) (io.ReadCloser, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.sessionURL(session, "/files", url.Values{"path": {path}, "format": {"tar"}}), nil)
-	if err != nil {
-		return nil, fmt.Errorf("make a request: %w", err)
-	}
-	req.Header = c.header()
-	res, err := c.http.Do(req)
-	if err != nil {
-		return nil, c.unreachable(err)
-	}
-	if res.StatusCode != http.StatusOK {
-		defer res.Body.Close()
-		return nil, c.readProblem(res)
-	}
-	return res.Body, nil
+	return c.stream(ctx, c.sessionURL(session, "/files", url.Values{"path": {path}, "format": {"tar"}}))
 }
 
 // IsFolder reports whether there is a folder at a path of a session.
