@@ -185,12 +185,7 @@ func nothingLeft(t *testing.T, state string) {
 	if strings.Contains(string(mounts), state) {
 		t.Errorf("a mount is left:\n%s", mounts)
 	}
-	// A worker of the nix daemon has a mount namespace of its own, and with it a
-	// copy of the mount. It ends after its client, in its own time.
-	eventually(t, "no loop device is left", func() bool {
-		out, err := exec.Command("losetup", "--list").Output()
-		return err != nil || !strings.Contains(string(out), state)
-	})
+	noLoopLeft(t, state)
 	groups, err := filepath.Glob("/sys/fs/cgroup/*/nixspace*/*/")
 	if err != nil {
 		t.Fatal(err)
@@ -209,6 +204,17 @@ func nothingLeft(t *testing.T, state string) {
 			t.Errorf("a control group is left: %s", g)
 		}
 	}
+}
+
+// noLoopLeft waits until no loop device shows a file of the state directory. A
+// worker of the nix daemon has a mount namespace of its own, and with it a copy
+// of the mount; it ends after its client, in its own time.
+func noLoopLeft(t *testing.T, state string) {
+	t.Helper()
+	eventually(t, "no loop device is left", func() bool {
+		out, err := exec.Command("losetup", "--list").Output()
+		return err != nil || !strings.Contains(string(out), state)
+	})
 }
 
 func lineWith(t *testing.T, text, part string) string {

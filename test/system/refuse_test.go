@@ -194,6 +194,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	ok(t, state, "create", "full", code)
 	s.interrupt()
+	noLoopLeft(t, state) // it would keep the disk busy
 }
 
 // TestNoQEMU starts a session where there is no QEMU.
