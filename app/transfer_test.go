@@ -116,8 +116,10 @@ func TestMoveToAnotherServer(t *testing.T) {
 	if _, _, err := o.Change(o.ctx, environments.Change{Ref: "shop/pg13", Edits: set("env.A", `"c"`)}); err != nil {
 		t.Fatal(err)
 	}
-	_, err = o.Import(o.ctx, read(), transfer.ImportQuery{})
-	wantCode(t, err, nixspace.KindExists, "environment_exists")
+	ahead, err := o.Import(o.ctx, read(), transfer.ImportQuery{})
+	if err != nil || ahead.Outcome != transfer.ImportUpToDate || ahead.Version.ID == got.Version.ID {
+		t.Errorf("into what follows it: %+v, %v", ahead, err)
+	}
 	_, err = o.Import(o.ctx, read(), transfer.ImportQuery{As: "../x"})
 	wantCode(t, err, nixspace.KindInvalid, "name_invalid")
 	_, err = o.Import(o.ctx, bytes.NewReader(file[:len(file)/2]), transfer.ImportQuery{As: "x"})
@@ -143,6 +145,67 @@ func TestMoveToAnotherServer(t *testing.T) {
 	}
 	if _, _, _, err := n.Branch(n.ctx, environments.Branch{From: "mine/shop", Name: "next", Edits: set("postgresql", "14")}); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestImportMovesForward brings an environment to a server that has an earlier
+// version of it, a later one, or another line of it.
+func TestImportMovesForward(t *testing.T) {
+	h, o := newHost(t), newHost(t)
+	h.create(t)
+	edit := func(h *host, key, value string) {
+		t.Helper()
+		if _, _, err := h.Change(h.ctx, environments.Change{Ref: "shop", Edits: set(key, value)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	move := func(q transfer.ExportQuery) (*transfer.Imported, error) {
+		t.Helper()
+		q.Ref = "shop"
+		return o.Import(o.ctx, bytes.NewReader(h.export(t, q)), transfer.ImportQuery{Trust: true})
+	}
+	want := func(outcome transfer.ImportOutcome, versions int, q transfer.ExportQuery) {
+		t.Helper()
+		got, err := move(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Outcome != outcome || got.Versions != versions {
+			t.Errorf("%s with %d new versions, want %s with %d", got.Outcome, got.Versions, outcome, versions)
+		}
+		head := o.history(t, "shop")[0]
+		if got.Version.ID != head.ID || got.Environment.Head != head.ID {
+			t.Errorf("it says version %s, environment at %s, and is at %s", got.Version.ID, got.Environment.Head, head.ID)
+		}
+	}
+	want(transfer.ImportCreated, 1, transfer.ExportQuery{})
+	want(transfer.ImportUpToDate, 0, transfer.ExportQuery{})
+	edit(h, "env.A", `"1"`)
+	edit(h, "postgresql", "14")
+	want(transfer.ImportFastForward, 2, transfer.ExportQuery{Closure: true})
+	if diff := cmp.Diff(identities(h.history(t, "shop")), identities(o.history(t, "shop"))); diff != "" {
+		t.Errorf("history (-exported +imported):\n%s", diff)
+	}
+	if moves, err := o.Reflog(o.ctx, "shop", 0, 0); err != nil || len(moves) != 2 || moves[0].Action != nixspace.MoveImport {
+		t.Errorf("reflog %+v, %v", moves, err)
+	}
+	edit(h, "env.B", `"1"`)
+	want(transfer.ImportFastForward, 1, transfer.ExportQuery{History: 1, NoCode: true}) // on top of what is there
+
+	if _, err := o.ProtectEnvironment(o.ctx, "shop", true); err != nil {
+		t.Fatal(err)
+	}
+	edit(h, "env.B", `"2"`)
+	_, err := move(transfer.ExportQuery{})
+	wantCode(t, err, nixspace.KindForbidden, "environment_protected")
+	if _, err := o.ProtectEnvironment(o.ctx, "shop", false); err != nil {
+		t.Fatal(err)
+	}
+	edit(o, "env.C", `"1"`)
+	_, err = move(transfer.ExportQuery{})
+	wantCode(t, err, nixspace.KindExists, "environment_exists")
+	if n := len(o.history(t, "shop")); n != 5 {
+		t.Errorf("%d versions after refused imports", n)
 	}
 }
 

@@ -64,12 +64,13 @@ func (h *Handler) putImport(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeJSON(w, http.StatusCreated, struct {
-		Environment string      `json:"environment"`
-		Version     string      `json:"version"`
-		Build       nixspace.ID `json:"build"`
-		Versions    int         `json:"versions"`
-		Paths       int         `json:"paths"`
-	}{got.Environment.Ref(), got.Version.VersionHash, got.Build.ID, got.Versions, got.Paths})
+		Outcome     transfer.ImportOutcome `json:"outcome"`
+		Environment string                 `json:"environment"`
+		Version     string                 `json:"version"`
+		Build       nixspace.ID            `json:"build"`
+		Versions    int                    `json:"versions"`
+		Paths       int                    `json:"paths"`
+	}{got.Outcome, got.Environment.Ref(), got.Version.VersionHash, got.Build.ID, got.Versions, got.Paths})
 }
 
 // spool keeps a body in a file without a name, which is gone when it is closed,

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/app/builds"
@@ -26,11 +28,22 @@ type ImportQuery struct {
 	Limits bundle.Limits
 }
 
+// ImportOutcome says what came of an import.
+type ImportOutcome string
+
+// The outcomes. With the last one nothing was changed but store paths.
+const (
+	ImportCreated     ImportOutcome = "created"
+	ImportFastForward ImportOutcome = "fast_forward" // an environment here was at an earlier version
+	ImportUpToDate    ImportOutcome = "up_to_date"   // an environment here is at that version, or at a later one
+)
+
 // Imported is what an import made.
 type Imported struct {
+	Outcome     ImportOutcome
 	Environment *nixspace.Environment
-	Version     *nixspace.Version
-	Build       *nixspace.Build
+	Version     *nixspace.Version // its head
+	Build       *nixspace.Build   // of Version
 	// Versions and Paths are how many versions and store paths were new here.
 	Versions, Paths int
 }
@@ -44,18 +57,21 @@ type importer struct {
 	head *nixspace.Version // as the file has it
 	// project and name are where the environment goes.
 	project, name string
-	existing      *nixspace.Project // nil where the project is new
-	missing       map[string]bool   // store paths that are not here
+	existing      *nixspace.Project     // nil where the project is new
+	behind        *nixspace.Environment // to be moved to the file's head; nil where it is new
+	missing       map[string]bool       // store paths that are not here
 }
 
 // Import makes an environment out of a file. The file is verified as a whole before
 // anything of it is used, and read again for each step, so it must not change
 // meanwhile. Nothing is committed unless everything is there: at worst, store paths
-// are left that nobody roots. Importing what is here already changes nothing.
+// are left that nobody roots. Importing what is here already changes nothing; an
+// environment that is here at an earlier version is moved to the file's.
 //
 // It fails as [bundle.Read] does; with "history_missing" where the file begins after
 // versions that are not here; "closure_untrusted" where it brings store paths and
-// in.Trust is not set; and "environment_exists" where the name is taken.
+// in.Trust is not set; "environment_exists" where the name is taken by another
+// history; and "environment_protected" where only merges may move that environment.
 func (a *UseCases) Import(ctx context.Context, file io.ReadSeeker, in ImportQuery) (*Imported, error) {
 	tx, err := a.records.Read(ctx)
 	if err != nil {
@@ -95,8 +111,8 @@ func (m *importer) pass(v bundle.Visitor) (*bundle.Index, error) {
 // errStop ends a pass that has seen what it is for.
 var errStop = errors.New("seen enough")
 
-// target decides where the environment goes. It returns what is there when it is the
-// very environment already.
+// target decides where the environment goes. It returns what is there when that has
+// everything that the file has.
 func (m *importer) target(ctx context.Context, tx records.Tx) (*Imported, error) {
 	m.project, m.name = m.idx.Project, m.idx.Environment
 	if m.in.As != "" {
@@ -126,15 +142,60 @@ func (m *importer) target(ctx context.Context, tx records.Tx) (*Imported, error)
 	if err != nil {
 		return nil, err
 	}
-	if head.VersionHash != m.idx.Head {
-		return nil, nixspace.Errorf(nixspace.KindExists, "environment_exists", "there is already an environment %s, at another version", env.Ref()).
-			WithHint("give it another name with --as")
+	later, err := m.isAncestor(ctx, tx, head.VersionHash)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case later && env.Protected:
+		return nil, nixspace.Protected(env)
+	case later:
+		m.behind = env
+		return nil, nil
+	}
+	here, err := tx.Versions().ByHash(ctx, m.idx.Head, 1)
+	if err != nil {
+		return nil, err
+	}
+	current := false
+	if len(here) == 1 {
+		if current, err = records.Contains(ctx, tx, head.VersionHash, m.idx.Head); err != nil {
+			return nil, err
+		}
+	}
+	if !current {
+		return nil, nixspace.Errorf(nixspace.KindExists, "environment_exists", "there is already an environment %s, which has changes that the file does not have", env.Ref()).
+			WithHint("give it another name with --as, and merge the two if they belong together")
 	}
 	if err := m.paths(ctx); err != nil { // they may have been collected
 		return nil, err
 	}
 	b, err := builds.NewestBuild(ctx, tx, head.ID)
-	return &Imported{Environment: env, Version: head, Build: b, Paths: len(m.missing)}, err
+	return &Imported{Outcome: ImportUpToDate, Environment: env, Version: head, Build: b, Paths: len(m.missing)}, err
+}
+
+// isAncestor reports whether the file's head follows a version, and is not the same.
+func (m *importer) isAncestor(ctx context.Context, tx records.Tx, version string) (bool, error) {
+	if version == m.idx.Head {
+		return false, nil
+	}
+	// Every version in the file is the head's ancestor, and so is what it begins after.
+	if slices.Contains(m.idx.Versions, version) {
+		return true, nil
+	}
+	for _, h := range m.idx.Prerequisites {
+		found, err := tx.Versions().ByHash(ctx, h, 1)
+		if err != nil {
+			return false, err
+		}
+		if len(found) == 0 {
+			continue // which is said later
+		}
+		if is, err := records.Contains(ctx, tx, h, version); is || err != nil {
+			return is, err
+		}
+	}
+	return false, nil
 }
 
 func (m *importer) prerequisites(ctx context.Context, tx records.Tx) error {
@@ -248,32 +309,36 @@ func (m *importer) code(ctx context.Context) error {
 func (m *importer) commit(ctx context.Context) (*Imported, error) {
 	var out *Imported
 	err := m.records.Write(ctx, func(actor nixspace.Actor, tx records.Tx) error {
-		out = &Imported{Paths: len(m.missing)}
+		out = &Imported{Outcome: ImportCreated, Paths: len(m.missing)}
 		at := records.Now()
-		p := m.existing
-		if p == nil {
-			p = &nixspace.Project{ID: nixspace.NewID(), Slug: m.project, Source: m.idx.Source, Workspace: m.idx.Workspace, CreatedAt: at, CreatedBy: actor.ID}
-			if err := tx.Projects().Create(ctx, p); err != nil {
-				return err
-			}
+		p, err := m.intoProject(ctx, tx, actor, at)
+		if err != nil {
+			return err
 		}
-		env := &nixspace.Environment{
-			ID: nixspace.NewID(), ProjectID: p.ID, Project: p.Slug, Name: m.name, CreatedAt: at, UpdatedAt: at, CreatedBy: actor.ID,
-			Hash: m.head.ManifestHash, FlakeContent: m.head.FlakeContent,
+		env := m.behind
+		if env == nil {
+			env = &nixspace.Environment{
+				ID: nixspace.NewID(), ProjectID: p.ID, Project: p.Slug, Name: m.name, CreatedAt: at, UpdatedAt: at, CreatedBy: actor.ID,
+				Hash: m.head.ManifestHash, FlakeContent: m.head.FlakeContent,
+			}
 		}
 		versions, err := m.versions(ctx, tx, actor, env.ID)
 		if err != nil {
 			return err
 		}
 		head := versions[len(versions)-1]
-		out.Environment, out.Version, env.Head = env, head, head.ID
-		if err := tx.Environments().Create(ctx, env, environments.FirstMove(actor, nixspace.MoveImport, "imported from "+m.idx.String())); err != nil {
-			return err
+		out.Environment, out.Version = env, head
+		move := nixspace.HeadMove{EnvironmentID: env.ID, From: env.Head, Action: nixspace.MoveImport, Message: "imported from " + m.idx.String(), Actor: actor.Name, At: at}
+		if m.behind == nil {
+			env.Head = head.ID
+			if err := tx.Environments().Create(ctx, env, environments.FirstMove(actor, move.Action, move.Message)); err != nil {
+				return err
+			}
 		}
 		known := make(map[string]*nixspace.Version, len(versions))
 		for _, v := range versions {
 			known[v.VersionHash] = v
-			if v.EnvironmentID != env.ID {
+			if v.Seq > 0 {
 				continue // it was here
 			}
 			if err := m.insert(ctx, tx, v, known); err != nil {
@@ -281,13 +346,22 @@ func (m *importer) commit(ctx context.Context) (*Imported, error) {
 			}
 			out.Versions++
 		}
-		if out.Build, err = m.headBuild(ctx, tx, head, env.ID); err != nil {
+		if out.Build, err = m.headBuild(ctx, tx, head, out.Versions > 0); err != nil {
 			return err
+		}
+		if m.behind != nil {
+			out.Outcome = ImportFastForward
+			if err := tx.Environments().MoveHead(ctx, head, move); err != nil {
+				return err
+			}
+			moved := *env // the transaction may be tried again
+			moved.Head, moved.Hash, moved.FlakeContent = head.ID, head.ManifestHash, head.FlakeContent
+			out.Environment = &moved
 		}
 		return tx.Events().Append(ctx, &nixspace.Event{
 			At: at, Kind: "environment.imported", ProjectID: p.ID, EnvironmentID: env.ID, BuildID: out.Build.ID, Actor: actor.Name,
 			Message: fmt.Sprintf("imported %s", env.Ref()),
-			Data:    map[string]any{"version": head.VersionHash, "from": m.idx.String(), "versions": out.Versions, "paths": out.Paths},
+			Data:    map[string]any{"version": head.VersionHash, "from": m.idx.String(), "outcome": out.Outcome, "versions": out.Versions, "paths": out.Paths},
 		})
 	})
 	if err != nil {
@@ -297,8 +371,18 @@ func (m *importer) commit(ctx context.Context) (*Imported, error) {
 	return out, err
 }
 
+// intoProject returns the project that the environment goes into, which it makes
+// where it is new.
+func (m *importer) intoProject(ctx context.Context, tx records.Tx, actor nixspace.Actor, at time.Time) (*nixspace.Project, error) {
+	if m.existing != nil {
+		return m.existing, nil
+	}
+	p := &nixspace.Project{ID: nixspace.NewID(), Slug: m.project, Source: m.idx.Source, Workspace: m.idx.Workspace, CreatedAt: at, CreatedBy: actor.ID}
+	return p, tx.Projects().Create(ctx, p)
+}
+
 // versions returns the versions of the file, parents first: the stored one where
-// there is one already.
+// there is one already. Those that are not stored have no Seq yet.
 func (m *importer) versions(ctx context.Context, tx records.Tx, actor nixspace.Actor, env nixspace.ID) ([]*nixspace.Version, error) {
 	var out []*nixspace.Version
 	_, err := m.pass(bundle.Visitor{Version: func(v *nixspace.Version) error {
@@ -309,7 +393,7 @@ func (m *importer) versions(ctx context.Context, tx records.Tx, actor nixspace.A
 		if len(found) == 1 {
 			v = &found[0]
 		} else {
-			v.ID, v.EnvironmentID, v.CreatedBy = nixspace.NewID(), env, actor.ID
+			v.ID, v.EnvironmentID, v.CreatedBy, v.Seq = nixspace.NewID(), env, actor.ID, 0
 		}
 		if out = append(out, v); v.VersionHash == m.idx.Head {
 			return errStop
@@ -365,8 +449,8 @@ func parentOf(ctx context.Context, tx records.Tx, hash string, known map[string]
 }
 
 // headBuild opens a build of the head, unless it was here before.
-func (m *importer) headBuild(ctx context.Context, tx records.Tx, head *nixspace.Version, env nixspace.ID) (*nixspace.Build, error) {
-	if head.EnvironmentID != env {
+func (m *importer) headBuild(ctx context.Context, tx records.Tx, head *nixspace.Version, isNew bool) (*nixspace.Build, error) {
+	if !isNew {
 		return builds.NewestBuild(ctx, tx, head.ID)
 	}
 	present := len(m.idx.Paths) > 0

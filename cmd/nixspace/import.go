@@ -38,6 +38,7 @@ func (c *importCmd) Run(ctx context.Context, g *globals, std streams) error {
 	if g.JSON {
 		return printJSON(std.Out, map[string]any{"import": got})
 	}
-	_, err = fmt.Fprintf(std.Out, "environment %s  %s: %d new versions, %d new store paths\n", got.Environment, short(got.Version), got.Versions, got.Paths)
+	what := map[string]string{"fast_forward": "moved forward, ", "up_to_date": "already there, "}[got.Outcome]
+	_, err = fmt.Fprintf(std.Out, "environment %s  %s: %s%d new versions, %d new store paths\n", got.Environment, short(got.Version), what, got.Versions, got.Paths)
 	return err
 }

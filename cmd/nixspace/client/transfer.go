@@ -53,6 +53,7 @@ func (c *Client) Export(ctx context.Context, ref string, o ExportOptions) (file 
 
 // Imported is what an import made.
 type Imported struct {
+	Outcome     string      `json:"outcome"` // created, fast_forward or up_to_date
 	Environment string      `json:"environment"`
 	Version     string      `json:"version"`
 	Build       nixspace.ID `json:"build"`
