@@ -64,7 +64,9 @@ func (c *exportCmd) Run(ctx context.Context, g *globals, std streams) error {
 		_, err := bundle.Read(io.TeeReader(body, std.Out), exported, bundle.Visitor{})
 		return err
 	}
-	idx, size, err := writeFile(c.Output, body)
+	d := g.display(std)
+	idx, size, err := writeFile(c.Output, body, d, c.Ref)
+	d.Close()
 	if err != nil {
 		return err
 	}
@@ -81,8 +83,8 @@ func (c *exportCmd) Run(ctx context.Context, g *globals, std streams) error {
 var exported = bundle.Limits{Unpacked: 1 << 60, Versions: 1 << 30, Paths: 1 << 30}
 
 // writeFile writes a file beside its final name, reads it again and verifies it
-// before it gets that name.
-func writeFile(name string, body io.Reader) (idx *bundle.Index, size int64, err error) {
+// before it gets that name. The display shows both, as phases of a job.
+func writeFile(name string, body io.Reader, d *term.Display, job string) (idx *bundle.Index, size int64, err error) {
 	f, err := os.CreateTemp(filepath.Dir(name), ".export-*")
 	if err != nil {
 		return nil, 0, cannotWrite(name, err)
@@ -91,7 +93,7 @@ func writeFile(name string, body io.Reader) (idx *bundle.Index, size int64, err 
 		_ = f.Close()           // closed before, where it counts
 		_ = os.Remove(f.Name()) // gone already when all went well
 	}()
-	if size, err = io.Copy(f, body); err != nil {
+	if size, err = io.Copy(f, d.Reader(body, job, "receive", 0)); err != nil {
 		if errors.Is(err, io.ErrUnexpectedEOF) {
 			err = nixspace.Errorf(nixspace.KindUnavailable, "export_broken", "the server broke the export off").WithHint("its log says why")
 		}
@@ -100,7 +102,7 @@ func writeFile(name string, body io.Reader) (idx *bundle.Index, size int64, err 
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, 0, cannotWrite(name, err)
 	}
-	if idx, err = bundle.Read(f, exported, bundle.Visitor{}); err != nil {
+	if idx, err = bundle.Read(d.Reader(f, job, "verify", size), exported, bundle.Visitor{}); err != nil {
 		return nil, 0, err
 	}
 	if err := errors.Join(f.Chmod(0o644), f.Sync(), f.Close()); err != nil {

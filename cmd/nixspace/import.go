@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/nixspace/nixspace"
 )
@@ -17,13 +18,16 @@ type importCmd struct {
 
 // Run makes an environment out of a file.
 func (c *importCmd) Run(ctx context.Context, g *globals, std streams) error {
-	file := std.In
+	file, size := std.In, int64(0)
 	if c.File != "-" {
 		f, err := os.Open(c.File)
 		if err != nil {
 			return nixspace.Errorf(nixspace.KindInvalid, "file_unreadable", "cannot read %s: %w", c.File, err)
 		}
 		defer f.Close()
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			size = info.Size()
+		}
 		file = f
 	}
 	api, err := g.connect()
@@ -31,7 +35,9 @@ func (c *importCmd) Run(ctx context.Context, g *globals, std streams) error {
 		return err
 	}
 	defer api.Close()
-	got, err := api.Import(ctx, io.NopCloser(file), c.As, c.Trust)
+	d := g.display(std)
+	got, err := api.Import(ctx, io.NopCloser(d.Reader(file, filepath.Base(c.File), "send", size)), c.As, c.Trust)
+	d.Close()
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package term
 
 import (
 	"bytes"
+	"io"
 	"strings"
 	"sync"
 	"testing"
@@ -202,5 +203,22 @@ func TestAmounts(t *testing.T) {
 		if got := Duration(d); got != want {
 			t.Errorf("Duration(%v) = %q, want %q", d, got, want)
 		}
+	}
+}
+
+func TestReaderShowsWhatWasRead(t *testing.T) {
+	var out strings.Builder
+	d := New(&out, func(string) string { return "" })
+	got, err := io.ReadAll(d.Reader(strings.NewReader("0123456789"), "shop", "receive", 10))
+	if err != nil || string(got) != "0123456789" {
+		t.Errorf("read %q, %v", got, err)
+	}
+	d.Close()
+	if want := "shop: receive\nshop: receive done, 10 B\n"; out.String() != want {
+		t.Errorf("shown:\n%swant:\n%s", out.String(), want)
+	}
+	var none *Display
+	if r := strings.NewReader(""); none.Reader(r, "", "", 0) != r {
+		t.Error("without a display the reader is another one")
 	}
 }
