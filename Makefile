@@ -27,7 +27,7 @@ check: ui/node_modules/.installed ## Run linters and checks that need no VM: sty
 	scripts/check
 
 .PHONY: build
-build: bin/nixspace-agent ui/dist/site/index.html ## Build bin/nixspace, with the guest agent and the web interface that it carries
+build: bin/nixspace-agent bin/nixspace-guest ui/dist/site/index.html ## Build bin/nixspace, with the programs for guests and the web interface that it carries
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/nixspace ./cmd/nixspace
 
 # The agent goes into the guest's initramfs, so it must be static.
@@ -35,6 +35,12 @@ build: bin/nixspace-agent ui/dist/site/index.html ## Build bin/nixspace, with th
 bin/nixspace-agent:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $@ ./cmd/nixspace-agent
 	gzip -dc vm/image/agent/nixspace-agent.gz 2>/dev/null | cmp -s - $@ || gzip -9nc $@ >vm/image/agent/nixspace-agent.gz
+
+# What the server puts into guests when it is needed there.
+.PHONY: bin/nixspace-guest
+bin/nixspace-guest:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $@ ./cmd/nixspace-guest
+	gzip -dc api/helper/bin/nixspace-guest.gz 2>/dev/null | cmp -s - $@ || gzip -9nc $@ >api/helper/bin/nixspace-guest.gz
 
 # npm is asked only when the lock file changed.
 ui/node_modules/.installed: ui/package-lock.json

@@ -16,6 +16,7 @@ import (
 	"github.com/nixspace/nixspace/api/auth"
 	"github.com/nixspace/nixspace/api/graph"
 	"github.com/nixspace/nixspace/api/preview"
+	"github.com/nixspace/nixspace/api/sshd"
 	"github.com/nixspace/nixspace/app"
 	"github.com/nixspace/nixspace/app/transfer"
 )
@@ -47,6 +48,9 @@ type Config struct {
 	Site fs.FS
 	// SignIns answer POST /api/v1/sign-in and sign-out; nil for neither.
 	SignIns SignIns
+
+	// SSH serves SSH to those who may work in a session; nil for nobody.
+	SSH *sshd.Server
 
 	// Previews answers on the hosts of previews; nil for none.
 	Previews *preview.Proxy
@@ -135,6 +139,10 @@ func (h *Handler) routes() http.Handler {
 	mux.Handle("GET /api/v1/sessions/{ref}/files", h.user(h.stream(h.getFiles)))
 	mux.Handle("PUT /api/v1/sessions/{ref}/files", h.user(h.stream(h.putFiles)))
 	mux.Handle("GET /api/v1/sessions/{ref}/list", h.user(h.stream(h.listFiles)))
+	if h.cfg.SSH != nil {
+		mux.Handle("GET /api/v1/ssh", h.user(http.HandlerFunc(h.sshKey)))
+		mux.Handle("GET /api/v1/sessions/{ref}/ssh", h.user(h.track(h.ssh)))
+	}
 	if h.cfg.Previews != nil {
 		mux.Handle("POST /api/v1/sessions/{ref}/previews", h.user(http.HandlerFunc(h.previewLink)))
 		mux.Handle("POST /api/v1/previews", h.user(http.HandlerFunc(h.previewLink)))

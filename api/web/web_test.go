@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +23,16 @@ import (
 	"github.com/nixspace/nixspace/api/web"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(helperDir)
+		left, _ := filepath.Glob("/tmp/.nixspace-*") // the machines of the tests have this one's /tmp
+		for _, dir := range left {
+			_ = os.RemoveAll(dir)
+		}
+		os.Exit(code)
+	}))
+}
 
 const token = "the-token-of-the-test"
 

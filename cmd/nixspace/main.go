@@ -71,6 +71,7 @@ type commands struct {
 	Start       startCmd       `cmd:"" group:"sessions" help:"Start a session."`
 	Exec        execCmd        `cmd:"" group:"sessions" help:"Run a command in a session."`
 	Shell       shellCmd       `cmd:"" group:"sessions" help:"Open a shell in a session."`
+	SSH         sshCmd         `cmd:"" name:"ssh" group:"sessions" help:"Open a session by SSH, or make sessions hosts of this user's SSH."`
 	Preview     previewCmd     `cmd:"" group:"sessions" help:"Print the addresses of what a session serves."`
 	Forward     forwardCmd     `cmd:"" group:"sessions" help:"Make ports of a session ports of this machine."`
 	Cp          cpCmd          `cmd:"" group:"sessions" help:"Copy files to or from a session."`

@@ -26,6 +26,7 @@ import (
 	"github.com/nixspace/nixspace/api/apitest"
 	"github.com/nixspace/nixspace/api/auth"
 	"github.com/nixspace/nixspace/api/preview"
+	"github.com/nixspace/nixspace/api/sshd"
 	"github.com/nixspace/nixspace/api/web"
 	"github.com/nixspace/nixspace/app"
 	"github.com/nixspace/nixspace/app/apptest"
@@ -255,7 +256,11 @@ func startServer(t *testing.T, state string) (*testServer, error) {
 	running.Go(func() {
 		previews := preview.New(preview.Config{App: a, Auth: authenticator, Log: log, Key: []byte(strings.Repeat("k", 32))})
 		defer previews.Close()
-		h := web.New(web.Config{App: a, Auth: authenticator, Log: log, Version: "test", Previews: previews})
+		secureShell, err := sshd.New([]byte(strings.Repeat("k", 32)), log)
+		if err != nil {
+			t.Errorf("serve SSH: %v", err)
+		}
+		h := web.New(web.Config{App: a, Auth: authenticator, Log: log, Version: "test", Previews: previews, SSH: secureShell})
 		if err := h.Serve(ctx, ln, nil); err != nil {
 			t.Errorf("serve: %v", err)
 		}

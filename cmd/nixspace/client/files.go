@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"sync"
@@ -116,10 +115,30 @@ func (c *Client) IsFolder(ctx context.Context, session, path string) (bool, erro
 }
 
 // Forward joins a connection with a port of a session until both sides have ended.
-func (c *Client) Forward(ctx context.Context, session string, port int, local net.Conn) error {
+func (c *Client) Forward(ctx context.Context, session string, port int, local io.ReadWriteCloser) error {
+	return c.join(ctx, "/api/v1/sessions/"+url.PathEscape(session)+fmt.Sprintf("/dial/%d", port), local)
+}
+
+// SSH joins a connection of an SSH client with the server in front of a session.
+func (c *Client) SSH(ctx context.Context, session string, local io.ReadWriteCloser) error {
+	return c.join(ctx, "/api/v1/sessions/"+url.PathEscape(session)+"/ssh", local)
+}
+
+// SSHHostKey returns the public key of the SSH server, as files of known hosts have it.
+func (c *Client) SSHHostKey(ctx context.Context) (string, error) {
+	var out struct {
+		HostKey string `json:"host_key"`
+	}
+	err := c.send(ctx, http.MethodGet, c.endpoint("/api/v1/ssh"), nil, 0, &out)
+	return out.HostKey, err
+}
+
+// join copies between a connection and a socket of the server until both sides have
+// ended.
+func (c *Client) join(ctx context.Context, path string, local io.ReadWriteCloser) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	conn, err := c.dial(ctx, "/api/v1/sessions/"+url.PathEscape(session)+fmt.Sprintf("/dial/%d", port), dialProtocol, 4*frameMax)
+	conn, err := c.dial(ctx, path, dialProtocol, 4*frameMax)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/api/auth"
 	"github.com/nixspace/nixspace/api/preview"
+	"github.com/nixspace/nixspace/api/sshd"
 	"github.com/nixspace/nixspace/api/web"
 	"github.com/nixspace/nixspace/app"
 	"github.com/nixspace/nixspace/app/builds"
@@ -373,9 +374,17 @@ func (s *server) serve(ctx context.Context) (string, error) {
 		App: s.running.App, Auth: browser, Log: s.cfg.Log.With("part", "previews"), Domain: s.cfg.PreviewDomain, Platform: s.platform(), Key: key,
 	})
 	s.onStop("previews", func(context.Context) error { previews.Close(); return nil })
+	hostKey, err := s.dir.Secret("ssh-host.key")
+	if err != nil {
+		return "", err
+	}
+	secureShell, err := sshd.New(hostKey, s.cfg.Log.With("part", "ssh"))
+	if err != nil {
+		return "", err
+	}
 	handler := web.New(web.Config{
-		Previews: previews,
-		App:      s.running.App, Auth: browser, SignIns: browser, Site: site, Log: s.cfg.Log.With("part", "http"), Hosts: s.cfg.Hosts, Version: s.cfg.Version,
+		Previews: previews, SSH: secureShell,
+		App: s.running.App, Auth: browser, SignIns: browser, Site: site, Log: s.cfg.Log.With("part", "http"), Hosts: s.cfg.Hosts, Version: s.cfg.Version,
 		Health: telemetry.Health(), Ready: telemetry.Ready(s.checks()...), Metrics: metrics.Handler(s.cfg.Log),
 		MaxWorkspace: s.cfg.Code.WithDefaults().Archive(), MaxImport: s.cfg.MaxImport, Spool: s.dir.Path(),
 	})

@@ -1,0 +1,29 @@
+// Command nixspace-guest does in a machine, as the user dev, what the server cannot
+// do from outside: it is put there the first time that it is needed, and is no part
+// of the guest's start.
+//
+//	nixspace-guest sftp               serves SFTP on standard input and output
+//	nixspace-guest connect PATH       joins them with a unix socket
+package main
+
+import (
+	"fmt"
+	"os"
+)
+
+// modes are what the program can do, by the first argument.
+var modes = map[string]func(args []string) error{
+	"sftp":    serveSFTP,
+	"connect": connectUnix,
+}
+
+func main() {
+	if len(os.Args) < 2 || modes[os.Args[1]] == nil {
+		fmt.Fprintln(os.Stderr, "nixspace-guest: this program is used by NixSpace itself")
+		os.Exit(2)
+	}
+	if err := modes[os.Args[1]](os.Args[2:]); err != nil {
+		fmt.Fprintln(os.Stderr, "nixspace-guest:", err)
+		os.Exit(1)
+	}
+}
