@@ -19,6 +19,9 @@ render(
       <Route path="/sign-in" component={Home} />
       <Route path="/new" component={lazy(() => import("./features/create/New"))} />
       <Route path="/catalog" component={lazy(() => import("./features/catalog/Catalog"))} />
+      <Route path="/templates" component={lazy(() => import("./features/template/Templates"))} />
+      <Route path="/usage" component={lazy(() => import("./features/usage/Usage"))} />
+      <Route path="/settings" component={lazy(() => import("./features/settings/Settings"))} />
       <Route path="/sessions" component={lazy(() => import("./features/session/Sessions"))} />
       <Route path="/p/:project/:view?" component={lazy(() => import("./features/project/Project"))} />
       <Route path="/e/:project/:env/:view?" component={lazy(() => import("./features/environment/Environment"))} />

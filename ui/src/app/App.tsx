@@ -4,6 +4,7 @@ import { ApiError, request, signedOut } from "../api/client";
 import { gql } from "../api/gql";
 import { followEvents } from "../api/live";
 import type { ViewerQuery } from "../api/types";
+import { Questions } from "../components/Ask";
 import { Problem } from "../components/States";
 import { Toasts } from "../components/Toasts";
 import { SignIn } from "../features/signin/SignIn";
@@ -60,6 +61,7 @@ export function App(props: RouteSectionProps) {
       >
         {(v) => <Shell viewer={v()}>{props.children}</Shell>}
       </Show>
+      <Questions />
       <Toasts />
     </>
   );
@@ -76,6 +78,9 @@ function Shell(props: { viewer: ViewerQuery; children: RouteSectionProps["childr
     { keys: "g h", text: "Home", run: () => navigate("/") },
     { keys: "g s", text: "Sessions", run: () => navigate("/sessions") },
     { keys: "g c", text: "Catalog", run: () => navigate("/catalog") },
+    { keys: "g t", text: "Templates", run: () => navigate("/templates") },
+    { keys: "g u", text: "Usage", run: () => navigate("/usage") },
+    { keys: "g e", text: "Settings", run: () => navigate("/settings") },
     { keys: "c", text: "New project", run: () => navigate("/new") },
     { keys: "t", text: "Change the theme", run: () => setTheme(nextTheme()) },
   ]);

@@ -43,6 +43,9 @@ export function Palette(props: { onClose: () => void; onHelp: () => void }) {
     { group: "Go to", icon: "home", text: "Home", run: to("/"), hint: key("Home") },
     { group: "Go to", icon: "terminal", text: "Sessions", run: to("/sessions"), hint: key("Sessions") },
     { group: "Go to", icon: "box", text: "Catalog", run: to("/catalog"), hint: key("Catalog") },
+    { group: "Go to", icon: "template", text: "Templates", run: to("/templates"), hint: key("Templates") },
+    { group: "Go to", icon: "chart", text: "Usage", run: to("/usage"), hint: key("Usage") },
+    { group: "Go to", icon: "gear", text: "Settings", run: to("/settings"), hint: key("Settings") },
     { group: "Actions", icon: "plus", text: "New project", run: to("/new"), hint: key("New project") },
     ...keys
       .filter((s) => !s.keys.startsWith("g ") && !["?", "c", "t"].includes(s.keys))

@@ -78,6 +78,15 @@ export function Sidebar(props: {
           <A href="/catalog">
             <Icon name="box" /> Catalog
           </A>
+          <A href="/templates">
+            <Icon name="template" /> Templates
+          </A>
+          <A href="/usage">
+            <Icon name="chart" /> Usage
+          </A>
+          <A href="/settings">
+            <Icon name="gear" /> Settings
+          </A>
         </nav>
         <nav class="nav" aria-label="Projects">
           <h2>Projects</h2>

@@ -1,10 +1,34 @@
-import { onCleanup } from "solid-js";
+import { createSignal, onCleanup } from "solid-js";
 
 export interface Shortcut {
   /** One key, or two to press after each other: "g h". */
   keys: string;
   text: string;
   run: () => void;
+}
+
+const stored = "nixspace.keys";
+
+function wanted(): boolean {
+  try {
+    return localStorage.getItem(stored) !== "off";
+  } catch {
+    return true; // a browser that keeps nothing
+  }
+}
+
+const [on, setOn] = createSignal(wanted());
+/** Whether single keys do things; somebody may have switched them off. */
+export const keysOn = on;
+
+export function setKeysOn(yes: boolean): void {
+  setOn(yes);
+  try {
+    if (yes) localStorage.removeItem(stored);
+    else localStorage.setItem(stored, "off");
+  } catch {
+    // it holds until the page is closed
+  }
 }
 
 const active = new Set<Shortcut>();
@@ -52,7 +76,7 @@ export function listen(openPalette: () => void): void {
       openPalette();
       return;
     }
-    if (e.ctrlKey || e.metaKey || e.altKey || e.defaultPrevented || typing(e.target)) return;
+    if (!on() || e.ctrlKey || e.metaKey || e.altKey || e.defaultPrevented || typing(e.target)) return;
     const found = match(active, before, e.key);
     clearTimeout(forget);
     before = "";

@@ -1,17 +1,20 @@
 import { createSignal, For, onCleanup, Show } from "solid-js";
 import { Button } from "./Button";
+import { copyCommand } from "./Cli";
 import { Icon, type IconName } from "./Icon";
 
 export interface MenuItem {
   icon: IconName;
   text: string;
-  run: () => void;
+  run?: () => void;
+  /** Instead: a command line to copy. */
+  copy?: string[];
   danger?: boolean;
   disabled?: boolean;
 }
 
 /** A button that opens a list of things to do; arrows move, Escape closes. */
-export function Menu(props: { label: string; items: MenuItem[] }) {
+export function Menu(props: { label: string; items: MenuItem[]; small?: boolean }) {
   const [open, setOpen] = createSignal(false);
   let anchor!: HTMLDivElement;
   const outside = (e: PointerEvent) => !anchor.contains(e.target as Node) && setOpen(false);
@@ -44,7 +47,15 @@ export function Menu(props: { label: string; items: MenuItem[] }) {
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: the keys are those of the buttons within
     <div class="menu-anchor" ref={anchor} onKeyDown={keys}>
-      <Button icon="more" aria-label={props.label} aria-haspopup="menu" aria-expanded={open()} onClick={toggle} />
+      <Button
+        icon="more"
+        small={props.small}
+        look={props.small ? "plain" : undefined}
+        aria-label={props.label}
+        aria-haspopup="menu"
+        aria-expanded={open()}
+        onClick={toggle}
+      />
       <Show when={open()}>
         <div class="menu" role="menu" aria-label={props.label}>
           <For each={props.items}>
@@ -56,7 +67,8 @@ export function Menu(props: { label: string; items: MenuItem[] }) {
                 classList={{ danger: item.danger ?? false }}
                 onClick={() => {
                   close();
-                  item.run();
+                  if (item.copy) void copyCommand(item.copy);
+                  else item.run?.();
                 }}
               >
                 <Icon name={item.icon} />

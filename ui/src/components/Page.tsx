@@ -47,9 +47,15 @@ export function Page(props: {
 }
 
 /** A titled box. */
-export function Card(props: { title?: JSX.Element; end?: JSX.Element; children: JSX.Element; class?: string }) {
+export function Card(props: {
+  title?: JSX.Element;
+  end?: JSX.Element;
+  children: JSX.Element;
+  class?: string;
+  id?: string;
+}) {
   return (
-    <section class={`card ${props.class ?? ""}`}>
+    <section id={props.id} class={`card ${props.class ?? ""}`}>
       <Show when={props.title}>
         <header>
           <h2 class="row">{props.title}</h2>

@@ -159,7 +159,12 @@ export default function New() {
       <form class="stack new-form" onSubmit={submit}>
         <Show when={failure()}>{(e) => <Problem error={e()} />}</Show>
         <SourceCard
-          begin={{ source: text(query.repo), ref: text(query.ref), dir: text(query.dir) }}
+          begin={{
+            source: text(query.repo),
+            ref: text(query.ref),
+            dir: text(query.dir),
+            template: text(query.template),
+          }}
           busy={busy()}
           chosen={code()?.cli[0] ?? ""}
           onFetch={fromSource}

@@ -1,4 +1,5 @@
-import { createResource, createSignal, For, Show } from "solid-js";
+import { A } from "@solidjs/router";
+import { createResource, createSignal, For, onMount, Show } from "solid-js";
 import { request } from "../../api/client";
 import { Button } from "../../components/Button";
 import { Icon } from "../../components/Icon";
@@ -8,7 +9,7 @@ import { choiceText, type Detection, hasFlake, type Wanted } from "./source";
 
 /** Asks where the code is. */
 export function SourceCard(props: {
-  begin: Partial<Wanted>;
+  begin: Partial<Wanted> & { template?: string };
   busy: string;
   chosen: string;
   onFetch: (w: Wanted) => void;
@@ -26,6 +27,7 @@ export function SourceCard(props: {
     props.onFetch({ source: address().trim(), ref: ref().trim(), dir: dir().trim(), token: token() });
     setToken(""); // the server keeps it no longer than the fetch takes, and this page not at all
   };
+  onMount(() => props.begin.template && props.onFetch({ source: `template:${props.begin.template}` }));
   const onEnter = (e: KeyboardEvent) => {
     if (e.key !== "Enter") return;
     e.preventDefault();
@@ -115,6 +117,12 @@ export function SourceCard(props: {
           <Show when={props.busy}>
             <Button onClick={props.onCancel}>Stop</Button>
           </Show>
+        </div>
+        <div class="row wide">
+          <h3>Or begin with a template</h3>
+          <A class="link small" href="/templates">
+            All templates
+          </A>
         </div>
         <fieldset class="template-grid" aria-label="Begin with a template">
           <For each={templates() ?? []}>

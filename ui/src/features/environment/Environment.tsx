@@ -4,18 +4,20 @@ import { request } from "../../api/client";
 import { live } from "../../api/live";
 import type { EditInput } from "../../api/types";
 import { useShortcuts } from "../../app/keys";
-import { Button } from "../../components/Button";
-import { Cli } from "../../components/Cli";
+import { ask } from "../../components/Ask";
+import { Button, ButtonLink } from "../../components/Button";
+import { Commands } from "../../components/Commands";
 import { Glyph } from "../../components/Hash";
 import { Icon } from "../../components/Icon";
 import { Menu, type MenuItem } from "../../components/Menu";
 import { Page } from "../../components/Page";
-import { Bones, Problem } from "../../components/States";
+import { Bones, Empty, Problem } from "../../components/States";
 import { toast, toastError } from "../../components/Toasts";
 import { Compare } from "../diff/Compare";
 import { Merge } from "../merge/Merge";
 import { DeleteDoc, ProtectDoc } from "../merge/queries";
 import { ResumeDoc } from "../session/queries";
+import { SaveTemplateDialog } from "../template/SaveDialog";
 import { BranchDialog } from "./BranchDialog";
 import { Files } from "./Files";
 import { History } from "./History";
@@ -29,6 +31,7 @@ export default function Environment() {
   const data = live(EnvironmentDoc, () => ({ ref: ref() }));
   const [branching, setBranching] = createSignal<{ from: string; edits: EditInput[] }>();
   const env = () => data.data()?.environment ?? undefined;
+  const gone = () => data.error()?.kind === "not_found" && !env();
   const path = (view = "") => `/e/${ref()}${view && `/${view}`}`;
 
   const [starting, setStarting] = createSignal(false);
@@ -70,8 +73,15 @@ export default function Environment() {
       toastError(e);
     }
   };
+  const [saving, setSaving] = createSignal(false);
   const remove = async () => {
-    if (!confirm(`Delete ${ref()}? nixspace undelete brings it back.`)) return;
+    const yes = await ask({
+      title: `Delete ${ref()}?`,
+      text: `Its versions stay in the history, and nixspace undelete ${ref()} brings it back.`,
+      verb: "Delete it",
+      cli: ["delete", ref()],
+    });
+    if (!yes) return;
     try {
       await request(DeleteDoc, { ref: ref() });
       toast(`Deleted ${ref()}`, "green", `nixspace undelete ${ref()} brings it back.`);
@@ -83,8 +93,28 @@ export default function Environment() {
   const menu = (): MenuItem[] => [
     { icon: "merge", text: "Merge into it", run: () => navigate(path("merge")) },
     { icon: "undo", text: "Roll it back", run: () => navigate(path("history")) },
+    { icon: "template", text: "Save as a template", run: () => setSaving(true) },
     { icon: "shield", text: env()?.protected ? "End its protection" : "Protect it", run: () => void protect() },
     { icon: "trash", text: "Delete it", run: () => void remove(), danger: true },
+  ];
+  const commands = (): [string, string[]][] => [
+    ["Show it", ["show", ref()]],
+    ["Branch it", ["branch", ref(), "NAME", "--set", "postgresql=14"]],
+    ["Change it", ["set", ref(), "nodejs=22"]],
+    ["Start a session", ["start", ref()]],
+    ["Open a terminal", ["shell", ref()]],
+    ["Run a command in it", ["run", ref(), "--", "env"]],
+    ["Compare it", ["diff", env()?.parent?.ref ?? ref(), ref()]],
+    ["Merge another one into it", ["merge", "ENVIRONMENT", "--into", ref()]],
+    ["See its versions", ["log", ref()]],
+    ["Roll it back", ["rollback", ref()]],
+    ["Take a suggestion", ["suggest", ref(), "--apply", "1", "--branch", "NAME"]],
+    ["Make a template of it", ["templates", "save", "NAME", ref()]],
+    [
+      env()?.protected ? "End its protection" : "Let only merges change it",
+      [env()?.protected ? "unprotect" : "protect", ref()],
+    ],
+    ["Delete it", ["delete", ref()]],
   ];
   useShortcuts([
     { keys: "b", text: "Branch this environment", run: () => branch() },
@@ -114,7 +144,7 @@ export default function Environment() {
         </Show>
       }
       actions={
-        <>
+        <Show when={!gone()}>
           <Button icon="branch" onClick={() => branch()}>
             Branch
           </Button>
@@ -125,27 +155,34 @@ export default function Environment() {
             Open terminal
           </Button>
           <Menu label="More actions" items={menu()} />
-        </>
+        </Show>
       }
     >
-      <Show when={data.error()}>{(e) => <Problem error={e()} retry={data.refetch} />}</Show>
-      <nav class="tabs" aria-label="Views">
-        <A href={path()} end>
-          Overview
-        </A>
-        <A href={path("history")}>
-          History <span class="faint tiny num">{env()?.head.seq}</span>
-        </A>
-        <A href={path("compare")}>Compare</A>
-        <A href={path("merge")}>Merge</A>
-        <A href={path("files")}>Files</A>
-      </nav>
+      <Show when={gone()}>
+        <Empty icon="branch" title={data.error()?.message ?? ""}>
+          <p class="muted">{data.error()?.hint}</p>
+          <ButtonLink href={`/p/${params.project}`}>All environments of {params.project}</ButtonLink>
+        </Empty>
+      </Show>
+      <Show when={!gone() && data.error()}>{(e) => <Problem error={e()} retry={data.refetch} />}</Show>
+      <Show when={!gone()}>
+        <nav class="tabs" aria-label="Views">
+          <A href={path()} end>
+            Overview
+          </A>
+          <A href={path("history")}>
+            History <span class="faint tiny num">{env()?.head.seq}</span>
+          </A>
+          <A href={path("compare")}>Compare</A>
+          <A href={path("merge")}>Merge</A>
+          <A href={path("files")}>Files</A>
+        </nav>
+      </Show>
       <Ready env={env()} failed={data.error() !== undefined}>
         {(e) => (
           <Switch>
             <Match when={params.view === "history"}>
               <History env={e()} onBranchFrom={(hash) => branch([], hash)} />
-              <Cli args={["show", ref()]} />
             </Match>
             <Match when={params.view === "compare"}>
               <Compare env={e()} />
@@ -158,11 +195,16 @@ export default function Environment() {
             </Match>
             <Match when={!params.view}>
               <Overview env={e()} onBranch={branch} onChange={change} />
-              <Cli args={["start", ref()]} />
             </Match>
           </Switch>
         )}
       </Ready>
+      <Show when={env()}>
+        <Commands of={commands()} />
+      </Show>
+      <Show when={saving()}>
+        <SaveTemplateDialog environment={ref()} name={params.env} onClose={() => setSaving(false)} />
+      </Show>
       <Show when={branching()} keyed>
         {(b) => (
           <BranchDialog

@@ -10,6 +10,7 @@ import { SessionRow } from "../session/SessionRow";
 import { readCanonical } from "./canonical";
 import { Packages } from "./Packages";
 import type { Env } from "./queries";
+import { Suggestions } from "./Suggestions";
 
 /** What an environment is made of, what runs of it, and where it comes from. */
 export function Overview(props: {
@@ -65,8 +66,16 @@ export function Overview(props: {
         <Pairs title="Scripts" of={c().scripts} />
       </div>
       <div class="stack">
+        <Suggestions environment={e().ref} head={e().head.hash} onBranch={props.onBranch} />
         <Card title="Sessions">
-          <Show when={sessions().length} fallback={<p class="body muted small">None runs.</p>}>
+          <Show
+            when={sessions().length}
+            fallback={
+              <p class="body muted small">
+                None runs. A session is a microVM of this environment, with its services and a disk of its own.
+              </p>
+            }
+          >
             <ul class="list compact">
               <For each={sessions()}>
                 {(s) => (

@@ -82,16 +82,18 @@ function Drawing(props: {
     <div class="graph">
       <ol class="graph-names">
         <For each={g().lanes}>
-          {(name) => (
+          {(names) => (
             <li>
-              <Show when={name} fallback={<span class="faint small">gone</span>}>
-                <A href={`/e/${name}`} class="row">
-                  <Glyph
-                    hash={props.data.log.nodes.find((v) => v.environments.includes(name))?.version.manifestHash ?? ""}
-                  />
-                  <strong class="cut">{name.split("/")[1]}</strong>
-                </A>
-              </Show>
+              <For each={names} fallback={<span class="faint small">gone</span>}>
+                {(name) => (
+                  <A href={`/e/${name}`} class="row" title={name}>
+                    <Glyph
+                      hash={props.data.log.nodes.find((v) => v.environments.includes(name))?.version.manifestHash ?? ""}
+                    />
+                    <strong class="cut">{name.split("/")[1]}</strong>
+                  </A>
+                )}
+              </For>
             </li>
           )}
         </For>

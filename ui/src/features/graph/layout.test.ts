@@ -24,7 +24,7 @@ describe("layout", () => {
   };
 
   it("gives each environment a line, and the first one what all come from", () => {
-    expect(g.lanes).toEqual(["p/shop", "p/pg13", "p/pg14"]);
+    expect(g.lanes).toEqual([["p/shop"], ["p/pg13"], ["p/pg14"]]);
     expect([at("a"), at("b"), at("m")]).toEqual([
       [0, 0],
       [0, 1],
@@ -56,7 +56,7 @@ describe("layout", () => {
 
   it("keeps what no environment has any more, and what lies beyond the page", () => {
     const cut = layout([v("x", ["gone"], "p/a"), v("y", ["gone"])], ["p/a"]);
-    expect(cut.lanes).toEqual(["p/a", ""]);
+    expect(cut.lanes).toEqual([["p/a"], []]);
     expect(cut.edges).toEqual([]);
   });
 

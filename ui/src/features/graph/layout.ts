@@ -18,8 +18,8 @@ export interface Edge {
 }
 
 export interface Layout<T> {
-  /** The name of each lane; empty for one whose environment is gone. */
-  lanes: string[];
+  /** The names on each lane, more than one where environments have the same head; none where it is gone. */
+  lanes: string[][];
   columns: number;
   nodes: Placed<T>[];
   edges: Edge[];
@@ -42,20 +42,19 @@ export function layout<T extends GraphVersion>(versions: readonly T[], order: re
     column.set(v.hash, Math.max(-1, ...before) + 1);
   }
   const lane = new Map<string, number>();
-  const lanes: string[] = [];
+  const lanes: string[][] = [];
   const claim = (head: T, name: string) => {
-    const mine = lanes.push(name) - 1;
+    const mine = lanes.push(name ? [name] : []) - 1;
     for (let v: T | undefined = head; v && !lane.has(v.hash); v = byHash.get(v.parents[0] ?? ""))
       lane.set(v.hash, mine);
   };
   const heads = new Map(versions.flatMap((v) => v.environments.map((e) => [e, v] as const)));
   const named = [...order.filter((e) => heads.has(e)), ...[...heads.keys()].filter((e) => !order.includes(e))];
-  const shared = new Map<number, string[]>();
   for (const name of named) {
     const head = heads.get(name)!;
     const taken = lane.get(head.hash);
     if (taken === undefined) claim(head, name);
-    else shared.set(taken, [...(shared.get(taken) ?? []), name]);
+    else lanes[taken]!.push(name);
   }
   for (const v of versions) if (!lane.has(v.hash)) claim(v, "");
 

@@ -5,6 +5,7 @@ import { live, recentEvents } from "../../api/live";
 import type { HomeQuery } from "../../api/types";
 import { ButtonLink } from "../../components/Button";
 import { Cli } from "../../components/Cli";
+import { Commands } from "../../components/Commands";
 import { count } from "../../components/format";
 import { Glyph } from "../../components/Hash";
 import { Icon } from "../../components/Icon";
@@ -52,7 +53,7 @@ export default function Home() {
         <div class="columns">
           <div class="stack home-main">
             <Card
-              title="Running sessions"
+              title="Live sessions"
               end={
                 <A class="link small" href="/sessions">
                   All sessions
@@ -121,6 +122,14 @@ export default function Home() {
             </Show>
           </Card>
         </div>
+        <Commands
+          of={[
+            ["Make a project", ["create", "NAME", "FOLDER-OR-REPOSITORY"]],
+            ["List environments", ["list"]],
+            ["List sessions", ["list", "sessions"]],
+            ["Run a command in several, side by side", ["run", "ENVIRONMENT", "ENVIRONMENT", "--", "env"]],
+          ]}
+        />
       </Show>
     </Page>
   );

@@ -58,6 +58,9 @@ export function Merge(props: { env: Env }) {
       setBusy(false);
     }
   };
+  // A reference may be short; the list has whole ones.
+  const chosen = () =>
+    others.data()?.environments.nodes.find((o) => o.ref === from() || o.name === from() || o.id === from())?.ref ?? "";
   const cli = () => ["merge", from() || "ENVIRONMENT", "--into", props.env.ref];
   return (
     <div class="stack">
@@ -66,6 +69,7 @@ export function Merge(props: { env: Env }) {
         <select
           class="input slim"
           aria-label="Merge from"
+          value={chosen()}
           onChange={(e) => {
             setTakes({});
             setSearch({ from: e.currentTarget.value || undefined });
@@ -74,7 +78,7 @@ export function Merge(props: { env: Env }) {
           <option value="">choose an environment</option>
           <For each={others.data()?.environments.nodes.filter((o) => o.id !== props.env.id)}>
             {(o) => (
-              <option value={o.ref} selected={o.ref === from()}>
+              <option value={o.ref} selected={o.ref === chosen()}>
                 {o.name}
               </option>
             )}

@@ -4,8 +4,16 @@ import { Card } from "../../components/Page";
 const kept = 2000; // lines
 
 /** The log of the machine or of one of its services, as it grows. */
-export function Logs(props: { session: string; services: string[]; generation: number; available: boolean }) {
-  const [service, setService] = createSignal("");
+export function Logs(props: {
+  session: string;
+  services: string[];
+  generation: number;
+  available: boolean;
+  /** Whose log it is; empty for the machine's. */
+  service: string;
+  onService: (name: string) => void;
+}) {
+  const service = () => props.service;
   const [lines, setLines] = createSignal<string[]>([]);
   const [ended, setEnded] = createSignal(false);
   let box!: HTMLPreElement;
@@ -51,13 +59,13 @@ export function Logs(props: { session: string; services: string[]; generation: n
   }
 
   return (
-    <Card>
+    <Card id="log">
       <header>
         <h2>Log</h2>
         <fieldset class="segmented" aria-label="Log of">
           <For each={["", ...props.services]}>
             {(name) => (
-              <button type="button" aria-pressed={service() === name} onClick={() => setService(name)}>
+              <button type="button" aria-pressed={service() === name} onClick={() => props.onService(name)}>
                 {name || "machine"}
               </button>
             )}

@@ -4,6 +4,7 @@ import { gql } from "../../api/gql";
 import type { ControlServiceMutation, ControlServiceMutationVariables, ServiceAction } from "../../api/types";
 import { Button } from "../../components/Button";
 import { bytes } from "../../components/format";
+import { Menu } from "../../components/Menu";
 import { Card } from "../../components/Page";
 import { ServiceBadge } from "../../components/Status";
 import { toast, toastError } from "../../components/Toasts";
@@ -20,7 +21,13 @@ type Machine = NonNullable<Update["machine"]>;
 const did: Record<ServiceAction, string> = { START: "Started", STOP: "Stopped", RESTART: "Restarted" };
 
 /** The services of a machine, each with what can be done to it. */
-export function Services(props: { session: string; services: Machine["services"]; running: boolean }) {
+export function Services(props: {
+  session: string;
+  sessionRef: string;
+  services: Machine["services"];
+  running: boolean;
+  onLog: (service: string) => void;
+}) {
   const [busy, setBusy] = createSignal<string[]>([]);
   const control = async (name: string, action: ServiceAction) => {
     setBusy((b) => [...b, name]);
@@ -52,7 +59,10 @@ export function Services(props: { session: string; services: Machine["services"]
               return (
                 <li class="item">
                   <span class="grow">
-                    <strong>{v.name}</strong>
+                    <span class="row wrap">
+                      <strong>{v.name}</strong>
+                      <ServiceBadge state={v.state} />
+                    </span>
                     <Show when={facts(v)}>
                       <span class="faint tiny num block">{facts(v)}</span>
                     </Show>
@@ -62,7 +72,6 @@ export function Services(props: { session: string; services: Machine["services"]
                       </span>
                     </Show>
                   </span>
-                  <ServiceBadge state={v.state} />
                   <Show
                     when={!ended()}
                     fallback={
@@ -77,7 +86,7 @@ export function Services(props: { session: string; services: Machine["services"]
                   >
                     <Button
                       small
-                      icon="undo"
+                      icon="again"
                       disabled={off()}
                       aria-label={`Restart ${v.name}`}
                       onClick={() => void control(v.name, "RESTART")}
@@ -90,6 +99,23 @@ export function Services(props: { session: string; services: Machine["services"]
                       onClick={() => void control(v.name, "STOP")}
                     />
                   </Show>
+                  <Menu
+                    small
+                    label={`More about ${v.name}`}
+                    items={[
+                      { icon: "file", text: "Its log", run: () => props.onLog(v.name), disabled: !props.running },
+                      {
+                        icon: "copy",
+                        text: "Copy the command that restarts it",
+                        copy: ["services", props.sessionRef, "restart", v.name],
+                      },
+                      {
+                        icon: "copy",
+                        text: "Copy the command that shows its log",
+                        copy: ["logs", props.sessionRef, v.name],
+                      },
+                    ]}
+                  />
                 </li>
               );
             }}

@@ -5,8 +5,9 @@ import { type ApiError, request } from "../../api/client";
 import type { Doc } from "../../api/gql";
 import { subscribe } from "../../api/live";
 import { useShortcuts } from "../../app/keys";
+import { ask } from "../../components/Ask";
 import { Button } from "../../components/Button";
-import { Cli } from "../../components/Cli";
+import { Commands } from "../../components/Commands";
 import { bytes } from "../../components/format";
 import { Hash } from "../../components/Hash";
 import { Icon } from "../../components/Icon";
@@ -20,10 +21,12 @@ import { readCanonical } from "../environment/canonical";
 import { StartDoc } from "../environment/queries";
 import { Terminals } from "../terminal/Terminals";
 import { SessionFiles } from "./Files";
+import { ForkDialog } from "./ForkDialog";
 import { Logs } from "./Logs";
 import { Ports } from "./Ports";
-import { ForkDoc, HibernateDoc, RemoveDoc, ResumeDoc, SnapshotDoc, StopDoc, type Update, UpdatesDoc } from "./queries";
+import { HibernateDoc, RemoveDoc, ResumeDoc, StopDoc, type Update, UpdatesDoc } from "./queries";
 import { Egress, Services } from "./Services";
+import { Snapshots } from "./Snapshots";
 
 export default function Session() {
   const params = useParams<{ project: string; env: string; number: string }>();
@@ -72,31 +75,46 @@ export default function Session() {
   const again = () => act("Starting…", StartDoc, { input: { ref: ref() } });
   const hibernate = () => act("Hibernating…", HibernateDoc, { ref: ref() }, () => toast(`${ref()} sleeps`, "blue"));
   const resume = () => act("Resuming…", ResumeDoc, { ref: ref() });
-  const fork = () =>
-    act("Forking…", ForkDoc, { session: ref() }, ({ fork: f }) => {
-      const child = f.sessions[0];
-      if (!child) return;
-      toast(`Forked into ${child.ref}`, "green", "With memory, disk and database, from the same moment.");
-      navigate(`/s/${child.ref}`);
+  const [forking, setForking] = createSignal(false);
+  const [service, setService] = createSignal("");
+  const showLog = (name: string) => {
+    setService(name);
+    document.getElementById("log")?.scrollIntoView({ block: "nearest", behavior: "smooth" });
+  };
+  const remove = async () => {
+    const yes = await ask({
+      title: `Delete ${ref()}?`,
+      text: "Its disk goes with it, and whatever is only there. Snapshots of it stay.",
+      verb: "Delete it with its disk",
+      cli: ["rm", ref()],
     });
-  const snapshot = () =>
-    act("Taking a snapshot…", SnapshotDoc, { session: ref() }, ({ takeSnapshot: t }) =>
-      toast(`Snapshot ${t.ref}`, "green", `${bytes(t.size)}; the machine stood still for ${Math.round(t.pauseMs)} ms.`),
-    );
-  const remove = () => {
-    if (!confirm(`Delete ${ref()} with its disk?`)) return;
+    if (!yes) return;
     void act("Deleting…", RemoveDoc, { ref: ref() }, () => navigate(`/e/${params.project}/${params.env}`));
   };
   const runs = () => status() === "RUNNING";
+  const canFork = () => (runs() || status() === "HIBERNATED" || status() === "STOPPED") && !s()?.throwaway;
   const over = () => status() === "STOPPED" || status() === "FAILED";
   const menu = (): MenuItem[] => [
-    { icon: "layers", text: "Take a snapshot", run: () => void snapshot(), disabled: status() === "CREATING" },
     { icon: "moon", text: "Hibernate", run: () => void hibernate(), disabled: !runs() || s()?.throwaway },
     { icon: "stop", text: "Stop", run: () => void stop(), disabled: over() || status() === "STOPPING" },
-    { icon: "trash", text: "Delete with its disk", run: remove, danger: true, disabled: !over() },
+    { icon: "trash", text: "Delete with its disk", run: () => void remove(), danger: true, disabled: !over() },
+  ];
+  const commands = (): [string, string[]][] => [
+    ["Open a shell", ["shell", ref()]],
+    ["Run a command", ["exec", ref(), "--", "env"]],
+    ["Copy it, running", ["fork", ref(), "--count", "3"]],
+    ["Take a snapshot", ["snapshot", ref()]],
+    ["Put it to rest", ["hibernate", ref()]],
+    ["Go on", ["resume", ref()]],
+    ["See what it serves", ["preview", ref()]],
+    ["Make a port one of yours", ["forward", ref(), String(ports()[0]?.port ?? 3000)]],
+    ["Fetch a file", ["cp", `${ref()}:FILE`, "."]],
+    ["Follow its log", ["logs", ref(), "--follow"]],
+    ["Stop it", ["stop", ref()]],
+    ["Delete it with its disk", ["rm", ref()]],
   ];
   useShortcuts([
-    { keys: "f", text: "Fork this session", run: () => runs() && void fork() },
+    { keys: "f", text: "Fork this session", run: () => canFork() && setForking(true) },
     { keys: "e", text: "Its environment", run: () => navigate(`/e/${params.project}/${params.env}`) },
   ]);
   return (
@@ -150,9 +168,9 @@ export default function Session() {
       }
       actions={
         <Show when={s()}>
-          <Show when={runs() && !s()?.throwaway}>
-            <Button icon="fork" disabled={busy() !== ""} onClick={fork}>
-              {busy() === "Forking…" ? busy() : "Fork"}
+          <Show when={canFork()}>
+            <Button icon="fork" disabled={busy() !== ""} onClick={() => setForking(true)}>
+              Fork
             </Button>
           </Show>
           <Show when={runs()}>
@@ -174,6 +192,9 @@ export default function Session() {
         </Show>
       }
     >
+      <Show when={forking()}>
+        <ForkDialog sessionRef={ref()} onClose={() => setForking(false)} />
+      </Show>
       <Show when={failure()}>{(e) => <Problem error={e()} />}</Show>
       <Show
         when={s()}
@@ -214,18 +235,32 @@ export default function Session() {
                   generation={x().generation}
                   available={runs()}
                   services={machine()?.services.map((v) => v.name) ?? []}
+                  service={service()}
+                  onService={setService}
                 />
-                <Show when={runs()}>
-                  <div class="stack tight">
-                    <h3>Work in it</h3>
-                    <Cli args={["shell", ref()]} />
-                    <Cli args={["exec", ref(), "--", "psql", "-Atc", "select version()"]} />
-                  </div>
-                </Show>
+                <Commands of={commands()} />
               </div>
               <div class="stack">
-                <Services session={x().id} services={machine()?.services ?? []} running={runs()} />
-                <Ports session={x().id} ports={ports()} known={canonical()?.ports ?? {}} running={runs()} />
+                <Services
+                  session={x().id}
+                  sessionRef={ref()}
+                  services={machine()?.services ?? []}
+                  running={runs()}
+                  onLog={showLog}
+                />
+                <Ports
+                  session={x().id}
+                  sessionRef={ref()}
+                  services={machine()?.services ?? []}
+                  ports={ports()}
+                  known={canonical()?.ports ?? {}}
+                  running={runs()}
+                />
+                <Snapshots
+                  environment={x().environmentRef}
+                  session={ref()}
+                  canTake={runs() || status() === "HIBERNATED" || status() === "STOPPED"}
+                />
                 <SessionFiles session={x().id} sessionRef={ref()} running={runs()} />
                 <Show when={machine()?.egress}>{(e) => <Egress egress={e()} />}</Show>
                 <Card title="Machine">

@@ -61,8 +61,10 @@ export const ResumeDoc = gql<ResumeSessionMutation, ResumeSessionMutationVariabl
   mutation ResumeSession($ref: String!) { resumeSession(ref: $ref) { id } }
 `);
 export const SnapshotDoc = gql<TakeSnapshotMutation, TakeSnapshotMutationVariables>(/* GraphQL */ `
-  mutation TakeSnapshot($session: String!) { takeSnapshot(input: { session: $session }) { id ref pauseMs size } }
+  mutation TakeSnapshot($session: String!, $name: String!) {
+    takeSnapshot(input: { session: $session, name: $name }) { id ref pauseMs size }
+  }
 `);
 export const ForkDoc = gql<ForkSessionMutation, ForkSessionMutationVariables>(/* GraphQL */ `
-  mutation ForkSession($session: String!) { fork(input: { session: $session }) { sessions { id ref } } }
+  mutation ForkSession($input: ForkInput!) { fork(input: $input) { sessions { id ref } } }
 `);
