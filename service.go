@@ -26,6 +26,8 @@ type Service struct {
 	// complete when the file named by InitDone exists.
 	Init     [][]string `json:"init,omitempty"`
 	InitDone string     `json:"init_done,omitempty"`
+	// Seed is what Init would make, made before; nil where only Init makes it.
+	Seed *ServiceSeed `json:"seed,omitempty"`
 	// Ready is run until it succeeds; the service is then ready.
 	Ready Probe `json:"ready"`
 	// After runs once after the service became ready (to create a database, for
@@ -39,6 +41,25 @@ type Service struct {
 	// ReadyTimeout bounds the time from a start until it is ready, Init and After
 	// included; the guest's own limit when 0.
 	ReadyTimeout time.Duration `json:"ready_timeout,omitempty"`
+}
+
+// ServiceSeed is how to do a service's Init once for many machines, outside of
+// them, where processors are not emulated. It uses nothing but programs of a package
+// and of the base system, and nothing of a session's own.
+type ServiceSeed struct {
+	// Family is the family of the package whose programs make it.
+	Family string `json:"family"`
+	// Script is for sh, with Args: it makes the tree $out.
+	Script string   `json:"script"`
+	Args   []string `json:"args,omitempty"`
+	// Dir is where a new disk has the tree: absolute, in /data, the user dev's own.
+	Dir string `json:"dir"`
+	// Path is the store path of the tree; empty as long as it is not made, and
+	// Init then does it.
+	Path string `json:"path,omitempty"`
+	// Cluster says that the tree is a PostgreSQL cluster, of which each new disk
+	// gets one with a system identifier of its own.
+	Cluster bool `json:"cluster,omitempty"`
 }
 
 // Restart says when a service that ended by itself is started again.

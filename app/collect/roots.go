@@ -14,7 +14,8 @@ import (
 const leastRootAge = 24 * time.Hour
 
 // roots finds the links of environments of which there is no version: of builds
-// whose version was never committed, for example. What else is rooted (the base
+// whose version was never committed, for example; and those of services' seeds that
+// no session was started with. What else is rooted (the base
 // system, the catalog's own, imports) stays.
 func (c *collection) roots(ctx context.Context) ([]nixspace.Garbage, error) {
 	store, ok := c.cfg.Records.Store.(nixspace.ReachableStore)
@@ -42,10 +43,14 @@ func (c *collection) roots(ctx context.Context) ([]nixspace.Garbage, error) {
 	prefix := strings.TrimSuffix(builds.RootName(&nixspace.Version{}), builds.StoreHash(""))
 	var out []nixspace.Garbage
 	for _, name := range slices.Sorted(maps.Keys(links)) {
-		if !strings.HasPrefix(name, prefix) || keep[name] {
+		why := "no version of an environment has it"
+		switch {
+		case strings.HasPrefix(name, builds.SeedRoots):
+			why = "no session was started with it since" // its link is made anew then
+		case !strings.HasPrefix(name, prefix) || keep[name]:
 			continue
 		}
-		g := nixspace.Garbage{Kind: nixspace.GarbageRoot, Name: name, Reason: "no version of an environment has it; the store's own collector may take " + links[name]}
+		g := nixspace.Garbage{Kind: nixspace.GarbageRoot, Name: name, Reason: why + "; the store's own collector may take " + links[name]}
 		if g, ok := c.remove(g, func() error { return c.cfg.Roots.UnrootBefore(ctx, name, before) }); ok {
 			out = append(out, g)
 		}

@@ -181,6 +181,9 @@ func (a *UseCases) machineSpec(ctx context.Context, tx records.Tx, s *nixspace.S
 		Base: base, Environment: v.OutPath, Env: needs.env, Services: needs.services, Egress: needs.egress,
 		Resume: s.Resuming, Throwaway: s.Throwaway,
 	}
+	if !s.Resuming {
+		spec.Services = a.builds.Seed(ctx, c, spec.Services, report)
+	}
 	if spec.Layers, err = layers(infos, c, v.OutPath); err != nil {
 		return nil, err
 	}

@@ -28,15 +28,24 @@ const (
 // base system has.
 const postgresqlInit = `set -eu
 data=` + postgresqlData + `
-rm -rf "$data.new"
-initdb --pgdata="$data.new" --username=` + owner + ` --auth=trust --encoding=UTF8 --locale=C.UTF-8 --text-search-config=english --no-sync
-if [ $# -gt 0 ]; then
-	printf 'CREATE DATABASE "%s"\n' "$@" | postgres --single -D "$data.new" postgres >/dev/null
-fi
-printf '%s\n' "$*" >"$data.new/nixspace-databases"
-sync -f "$data.new"
-mv -T "$data.new" "$data"
+new=$data.new
+rm -rf "$new"
+` + postgresqlMake + `
+sync -f "$new"
+mv -T "$new" "$data"
 sync -f "$data"`
+
+// postgresqlMake makes the cluster $new.
+const postgresqlMake = `initdb --pgdata="$new" --username=` + owner + ` --auth=trust --encoding=UTF8 --locale=C.UTF-8 --text-search-config=english --no-sync
+if [ $# -gt 0 ]; then
+	printf 'CREATE DATABASE "%s"\n' "$@" | postgres --single -D "$new" postgres >/dev/null
+fi
+printf '%s\n' "$*" >"$new/nixspace-databases"`
+
+// postgresqlSeed does the same outside of a guest.
+const postgresqlSeed = `set -eu
+new=$out
+` + postgresqlMake
 
 // postgresqlDatabases makes those databases that are not there, in a cluster that
 // was made for an earlier manifest. Its first argument is the port. It starts no
@@ -70,6 +79,7 @@ func postgresql(s manifest.Service) nixspace.Service {
 		Files:    map[string]string{postgresqlConfig: postgresqlConf(port, s.Settings)},
 		Init:     [][]string{append(init, databases...)},
 		InitDone: postgresqlData + "/PG_VERSION",
+		Seed:     &nixspace.ServiceSeed{Family: "postgresql", Script: postgresqlSeed, Args: databases, Dir: postgresqlData, Cluster: true},
 		// A server accepts connections before it answers queries.
 		Ready: nixspace.Probe{
 			Unix: postgresqlSockets + "/.s.PGSQL." + strconv.Itoa(port),

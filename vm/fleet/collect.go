@@ -44,6 +44,11 @@ func (l *Local) CollectFiles(ctx context.Context, unused time.Time, remove bool)
 	if err != nil {
 		return out, fmt.Errorf("collect templates: %w", err)
 	}
+	disks, err := l.pool.Collect(unused, remove)
+	out = append(out, disks...)
+	if err != nil {
+		return out, fmt.Errorf("collect templates of disks: %w", err)
+	}
 	if remove {
 		l.saved.Sweep()
 	}

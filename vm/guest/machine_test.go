@@ -113,7 +113,7 @@ func newMachines(t *testing.T) *machines {
 
 func newDisk(t *testing.T) string {
 	t.Helper()
-	disk, _, err := volume.At(t.TempDir()).Create(t.Context(), nixspace.NewID(), 512)
+	disk, _, err := volume.At(t.TempDir()).Create(t.Context(), nixspace.NewID(), 512, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -327,8 +327,7 @@ func (b *builder) files(ctx context.Context, w *way, failed *cleanup) (vm.Spec, 
 // disk makes the disk of a machine that boots, unless the session has one.
 func (b *builder) disk(ctx context.Context, w way, own snapshot.Files) error {
 	if w.disk.Disk == "" {
-		_, _, err := b.pool.Create(ctx, b.spec.Machine.SessionID, b.spec.Machine.DiskMiB)
-		return err
+		return b.newDisk(ctx)
 	}
 	if _, err := w.disk.Check(); err != nil {
 		return err

@@ -111,7 +111,7 @@ func (k *Kit) Spec(ctx context.Context, t testing.TB) vm.Spec {
 		t.Fatal(err)
 	}
 	id := nixspace.NewID()
-	disk, _, err := volume.At(t.TempDir()).Create(ctx, id, 128)
+	disk, _, err := volume.At(t.TempDir()).Create(ctx, id, 128, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

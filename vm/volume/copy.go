@@ -13,8 +13,8 @@ import (
 )
 
 // copyFile copies from to a new file, by sharing blocks where that is possible,
-// and leaves nothing when it fails.
-func (p *Pool) copyFile(ctx context.Context, from, to string) error {
+// lets finish change it, unless that is nil, and leaves nothing when it fails.
+func (p *Pool) copyFile(ctx context.Context, from, to string, finish func(*os.File) error) error {
 	src, err := os.Open(from)
 	if err != nil {
 		return err
@@ -30,6 +30,9 @@ func (p *Pool) copyFile(ctx context.Context, from, to string) error {
 		err = unix.IoctlFileClone(int(dst.Fd()), int(src.Fd()))
 	} else {
 		err = copySparse(ctx, dst, src)
+	}
+	if err == nil && finish != nil {
+		err = finish(dst)
 	}
 	if err == nil {
 		err = dst.Sync()

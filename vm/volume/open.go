@@ -114,11 +114,11 @@ func (p *Pool) Close() error {
 // sweep removes what interrupted calls left. Young files may belong to a call
 // that another process is in.
 func (p *Pool) sweep() {
-	for _, pattern := range []string{".template-*", ".new-*", ".probe-*"} {
+	for _, pattern := range []string{".template-*", ".seed-*", ".new-*", ".probe-*"} {
 		left, _ := filepath.Glob(filepath.Join(p.dir, pattern))
 		for _, path := range left {
 			if info, err := os.Lstat(path); err == nil && time.Since(info.ModTime()) > time.Hour {
-				_ = os.Remove(path)
+				_ = os.RemoveAll(path)
 			}
 		}
 	}

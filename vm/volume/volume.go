@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -51,9 +52,11 @@ const (
 )
 
 // Create makes a session's disk of a size in MiB and returns its path and true,
-// or false where the session has a disk already, which is left as it is. It
-// fails with code "disk_size_invalid" or "disk_full".
-func (p *Pool) Create(ctx context.Context, id nixspace.ID, size int64) (path string, fresh bool, err error) {
+// or false where the session has a disk already, which is left as it is. A new disk
+// is empty, or begins with seed unless that is nil. It fails with code
+// "disk_size_invalid", "disk_full" or, where only the seed cannot be put on a disk,
+// "seed_failed".
+func (p *Pool) Create(ctx context.Context, id nixspace.ID, size int64, seed *Seed) (path string, fresh bool, err error) {
 	if !id.Valid() {
 		return "", false, fmt.Errorf("create a disk: %q is no session", id)
 	}
@@ -70,11 +73,16 @@ func (p *Pool) Create(ctx context.Context, id nixspace.ID, size int64) (path str
 	if err := p.room(size); err != nil {
 		return "", false, err
 	}
-	template, err := p.template(ctx, size)
+	var finish func(*os.File) error
+	template, err := p.template(ctx, size, seed)
+	if err == nil && seed != nil && seed.Finish != nil {
+		// Before anybody sees the disk: half of it may be worth nothing.
+		finish = func(f *os.File) error { return seed.Finish(ctx, f) }
+	}
 	if err != nil {
 		return "", false, fmt.Errorf("format a disk: %w", err)
 	}
-	if err := p.copyFile(ctx, template, path); err != nil {
+	if err := p.copyFile(ctx, template, path, finish); err != nil {
 		return "", false, fmt.Errorf("create a disk: %w", err)
 	}
 	return path, true, nil
@@ -87,7 +95,7 @@ func (p *Pool) Clone(ctx context.Context, from, to nixspace.ID) (path string, er
 		return "", fmt.Errorf("clone a disk: %q or %q is no session", from, to)
 	}
 	path = p.Path(to)
-	if err := p.copyFile(ctx, p.Path(from), path); err != nil {
+	if err := p.copyFile(ctx, p.Path(from), path, nil); err != nil {
 		return "", fmt.Errorf("clone a disk: %w", err)
 	}
 	return path, nil
@@ -133,10 +141,13 @@ func (p *Pool) Usage(id nixspace.ID) (int64, error) {
 // loses more than one that never started.
 func (p *Pool) room(size int64) error { return p.Room(min(size/4, 256)) }
 
-// template returns an empty, formatted disk of a size in MiB. It is made once.
-func (p *Pool) template(ctx context.Context, size int64) (string, error) {
-	path := filepath.Join(p.dir, fmt.Sprintf("template-%d.ext4", size))
+// template returns a formatted disk of a size in MiB, which is empty but for a
+// seed. It is made once.
+func (p *Pool) template(ctx context.Context, size int64, seed *Seed) (string, error) {
+	path := filepath.Join(p.dir, fmt.Sprintf("template-%d%s.ext4", size, seed.suffix()))
 	if _, err := os.Stat(path); err == nil {
+		now := time.Now()
+		_ = os.Chtimes(path, now, now) // for Collect; only an order is lost
 		return path, nil
 	}
 	f, err := os.CreateTemp(p.dir, ".template-*")
@@ -150,14 +161,31 @@ func (p *Pool) template(ctx context.Context, size int64) (string, error) {
 	}
 	// The file is all zeros already, so nothing needs to be zeroed, now by mkfs or
 	// later by the guest's kernel. Nothing is kept back for root.
-	cmd := exec.CommandContext(ctx, "mkfs.ext4", "-q", "-F", "-m", "0", "-L", "nixspace",
-		"-E", "assume_storage_prezeroed=1,nodiscard,root_owner=0:0", f.Name())
+	args := []string{"-q", "-F", "-m", "0", "-L", "nixspace", "-E", "assume_storage_prezeroed=1,nodiscard,root_owner=0:0"}
+	if seed != nil {
+		dir, err := seed.gather(ctx, p.dir)
+		if err != nil {
+			return "", seedFailed(diskFull(err, p.dir))
+		}
+		defer os.RemoveAll(dir)
+		args = append(args, "-d", dir)
+	}
+	cmd := exec.CommandContext(ctx, "mkfs.ext4", append(args, f.Name())...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		if errors.Is(err, exec.ErrNotFound) {
 			return "", nixspace.Errorf(nixspace.KindUnavailable, "mkfs_missing", "mkfs.ext4 is not installed: %w", err).
 				WithHint("install e2fsprogs, or run make setup")
 		}
-		return "", diskFull(fmt.Errorf("mkfs.ext4: %w: %s", err, strings.TrimSpace(string(out))), p.dir)
+		err = diskFull(fmt.Errorf("mkfs.ext4: %w: %s", err, strings.TrimSpace(string(out))), p.dir)
+		if seed != nil {
+			err = seedFailed(err)
+		}
+		return "", err
+	}
+	if seed != nil {
+		if err := seed.own(ctx, f.Name()); err != nil {
+			return "", seedFailed(err)
+		}
 	}
 	if err := f.Sync(); err != nil {
 		return "", diskFull(err, p.dir)

@@ -48,7 +48,7 @@ func TestDisks(t *testing.T) {
 	pools(t, func(t *testing.T, p *Pool) {
 		ctx := context.Background()
 		a, b := nixspace.NewID(), nixspace.NewID()
-		path, fresh, err := p.Create(ctx, a, 128)
+		path, fresh, err := p.Create(ctx, a, 128, nil)
 		if err != nil || !fresh {
 			t.Fatal(fresh, err)
 		}
@@ -84,7 +84,7 @@ func TestDisks(t *testing.T) {
 			return string(b)
 		}
 		mark(path, "first")
-		if again, fresh, err := p.Create(ctx, a, 128); err != nil || fresh || again != path || read(path) != "first" {
+		if again, fresh, err := p.Create(ctx, a, 128, nil); err != nil || fresh || again != path || read(path) != "first" {
 			t.Errorf("a second Create: %v, %v, disk %q", fresh, err, read(path))
 		}
 		clone, err := p.Clone(ctx, a, b)
@@ -120,11 +120,11 @@ func TestDisks(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	pools(t, func(t *testing.T, p *Pool) {
 		ctx := context.Background()
-		if _, _, err := p.Create(ctx, "../../etc/passwd", 128); err == nil {
+		if _, _, err := p.Create(ctx, "../../etc/passwd", 128, nil); err == nil {
 			t.Error("a path was taken for a session")
 		}
 		for _, size := range []int64{-1, 0, 63, 1 << 40} {
-			if _, _, err := p.Create(ctx, nixspace.NewID(), size); nixspace.ErrorCode(err) != "disk_size_invalid" {
+			if _, _, err := p.Create(ctx, nixspace.NewID(), size, nil); nixspace.ErrorCode(err) != "disk_size_invalid" {
 				t.Errorf("size %d: %v", size, err)
 			}
 		}
@@ -135,7 +135,7 @@ func TestReopenAfterCrash(t *testing.T) {
 	dir := t.TempDir()
 	p := openXFS(t, dir)
 	id := nixspace.NewID()
-	if _, _, err := p.Create(context.Background(), id, 64); err != nil {
+	if _, _, err := p.Create(context.Background(), id, 64, nil); err != nil {
 		t.Fatal(err)
 	}
 	// Nobody closed p: the next process finds the mount.
@@ -166,7 +166,7 @@ func TestReopenAfterCrash(t *testing.T) {
 
 func TestCloseKeepsWhatIsInUse(t *testing.T) {
 	p := openXFS(t, t.TempDir())
-	path, _, err := p.Create(context.Background(), nixspace.NewID(), 64)
+	path, _, err := p.Create(context.Background(), nixspace.NewID(), 64, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +198,7 @@ func TestFullDisk(t *testing.T) {
 	if err := unix.Fallocate(int(f.Fd()), 0, 0, int64(st.Bavail)*st.Bsize-8<<20); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err = p.Create(context.Background(), nixspace.NewID(), 512)
+	_, _, err = p.Create(context.Background(), nixspace.NewID(), 512, nil)
 	if nixspace.ErrorCode(err) != "disk_full" || nixspace.ErrorKind(err) != nixspace.KindLimit {
 		t.Errorf("on a full disk: %v", err)
 	}
@@ -224,7 +224,7 @@ func TestPlainPoolSaysSo(t *testing.T) {
 func TestReopenWhileHeldElsewhere(t *testing.T) {
 	p := openXFS(t, t.TempDir())
 	id := nixspace.NewID()
-	if _, _, err := p.Create(context.Background(), id, 64); err != nil {
+	if _, _, err := p.Create(context.Background(), id, 64, nil); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("unshare", "--mount", "--propagation", "private", "sh", "-c", "echo; read _")

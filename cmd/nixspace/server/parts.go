@@ -136,9 +136,15 @@ func (p packages) Root(ctx context.Context, name, path string) error {
 	return p.engine.Root(ctx, name, path)
 }
 
+// Seed makes a tree for the first start of a service.
+func (p packages) Seed(ctx context.Context, r builds.SeedRequest, progress nixspace.ProgressFunc) (string, error) {
+	return p.engine.Make(ctx, nix.Script{Name: r.Name, Base: r.Base, Uses: r.Uses, Text: r.Script, Args: r.Args}, r.Root, progress)
+}
+
 var (
 	_ transfer.StorePaths = packages{}
 	_ builds.Flakes       = packages{}
+	_ builds.Seeder       = packages{}
 )
 
 // RootsBefore returns what is rooted by links that were made before a time.
