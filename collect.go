@@ -29,6 +29,7 @@ const (
 	GarbageBoot      GarbageKind = "boot"      // kernel or first root file system of before
 	GarbageWorkspace GarbageKind = "workspace" // archive of code
 	GarbageRoot      GarbageKind = "root"      // link that keeps a store path
+	GarbagePrebuild  GarbageKind = "prebuild"  // snapshot of code that was made ready
 )
 
 // GarbageCollector is what [Machines] can do besides.

@@ -38,6 +38,8 @@ type Tx interface {
 	Snapshots() SnapshotStore
 	Fetches() FetchStore
 	Templates() TemplateStore
+	Code() CodeStore
+	Prebuilds() PrebuildStore
 	Events() EventStore
 }
 
@@ -52,11 +54,12 @@ type NoticeTopic string
 
 // The topics.
 const (
-	NoticeEvent   NoticeTopic = "event"   // events were appended
-	NoticeBuild   NoticeTopic = "build"   // a build or its log changed
-	NoticeSession NoticeTopic = "session" // a session changed or went away
-	NoticeFetch   NoticeTopic = "fetch"   // a fetch of code changed
-	NoticeResync  NoticeTopic = "resync"  // notices may have been lost: read everything again
+	NoticeEvent    NoticeTopic = "event"    // events were appended
+	NoticeBuild    NoticeTopic = "build"    // a build or its log changed
+	NoticeSession  NoticeTopic = "session"  // a session changed or went away
+	NoticeFetch    NoticeTopic = "fetch"    // a fetch of code changed
+	NoticePrebuild NoticeTopic = "prebuild" // a prebuild or its log changed, or went away
+	NoticeResync   NoticeTopic = "resync"   // notices may have been lost: read everything again
 )
 
 // ProjectStore keeps projects and users.

@@ -19,6 +19,7 @@ import (
 	"github.com/nixspace/nixspace/app/environments"
 	"github.com/nixspace/nixspace/app/fetches"
 	"github.com/nixspace/nixspace/app/inspect"
+	"github.com/nixspace/nixspace/app/prebuilds"
 	"github.com/nixspace/nixspace/app/records"
 	"github.com/nixspace/nixspace/app/sessions"
 	"github.com/nixspace/nixspace/app/transfer"
@@ -35,6 +36,7 @@ type (
 	sourceCases      = fetches.UseCases
 	adviceCases      = advice.UseCases
 	collectCases     = collect.UseCases
+	prebuildCases    = prebuilds.UseCases
 )
 
 // App is the set of use cases. It is safe for concurrent use. [App.Run] must run
@@ -48,12 +50,13 @@ type App struct {
 	*sourceCases
 	*adviceCases
 	*collectCases
+	*prebuildCases
 	records *records.Records
 	tasks   *work.Tasks
 }
 
-// Config is what App works with. All fields but HibernateAfter and Sources are
-// required.
+// Config is what App works with. All fields but HibernateAfter, Sources and Prebuilds
+// are required.
 type Config struct {
 	Store      records.Store
 	Packages   builds.Packages
@@ -62,6 +65,7 @@ type Config struct {
 	Jobs       builds.Jobs
 	Log        *slog.Logger
 	Sources    fetches.Parts
+	Prebuilds  prebuilds.Jobs // without it nothing is prepared
 	// HibernateAfter is how long nobody must have worked in a session before it is
 	// hibernated; never when 0.
 	HibernateAfter time.Duration
@@ -75,18 +79,22 @@ func New(cfg Config) *App {
 	b := builds.New(r, cfg.Packages, cfg.Jobs, tasks, progress, cfg.Log)
 	e := environments.New(r, cfg.Packages, cfg.Workspaces, b, cfg.Log)
 	t := transfer.New(r, cfg.Packages, cfg.Workspaces, b, e, cfg.Log)
+	pre := prebuilds.New(prebuilds.Config{
+		Records: r, Host: cfg.Machines, Workspaces: cfg.Workspaces, Trees: cfg.Sources.Trees, Jobs: cfg.Prebuilds, Progress: progress, Log: cfg.Log,
+	})
 	run := sessions.New(sessions.Config{
 		Records: r, Packages: cfg.Packages, Machines: cfg.Machines, Workspaces: cfg.Workspaces,
-		Builds: b, Environments: e, Tasks: tasks, Progress: progress,
+		Builds: b, Environments: e, Prebuilds: pre, Tasks: tasks, Progress: progress,
 		HibernateAfter: cfg.HibernateAfter, Log: cfg.Log,
 	})
-	garbage := collect.Config{Records: r, Sessions: run, Scheduled: cfg.Collect, Log: cfg.Log}
+	pre.Over(run)
+	garbage := collect.Config{Records: r, Sessions: run, Prebuilds: pre, Scheduled: cfg.Collect, Log: cfg.Log}
 	// What a part cannot collect is not collected.
 	garbage.Files, _ = cfg.Machines.(nixspace.GarbageCollector)
 	garbage.Workspaces, _ = cfg.Workspaces.(nixspace.WorkspaceCollector)
 	garbage.Roots, _ = cfg.Packages.(collect.Roots)
 	return &App{
-		records: r, tasks: tasks, buildCases: b, environmentCases: e, transferCases: t, sessionCases: run,
+		records: r, tasks: tasks, buildCases: b, environmentCases: e, transferCases: t, sessionCases: run, prebuildCases: pre,
 		inspectCases: inspect.New(r, cfg.Packages, b, cfg.Log), collectCases: collect.New(garbage),
 		adviceCases: advice.New(r, cfg.Packages, trees(cfg.Sources.Trees)),
 		sourceCases: fetches.New(fetches.Config{Records: r, Packages: cfg.Packages, Progress: progress, Log: cfg.Log, Parts: cfg.Sources}),
@@ -117,8 +125,8 @@ func (a *App) Run(ctx context.Context) error {
 
 // Reconcile brings the database and the machines of this host together: it
 // finds sessions that survived a restart of the server, fails those whose
-// machine is gone, ends machines that no session owns, and queues again builds
-// and fetches that a crash interrupted. It runs at start, before requests are served.
+// machine is gone, ends machines that no session owns, and queues again builds,
+// fetches and prebuilds that a crash interrupted. It runs at start, before requests are served.
 func (a *App) Reconcile(ctx context.Context) error {
 	ctx = nixspace.AsSystem(ctx)
 	if err := a.buildCases.Reconcile(ctx); err != nil {
@@ -128,6 +136,9 @@ func (a *App) Reconcile(ctx context.Context) error {
 		return err
 	}
 	if err := a.sourceCases.Reconcile(ctx); err != nil {
+		return err
+	}
+	if err := a.prebuildCases.Reconcile(ctx); err != nil {
 		return err
 	}
 	return a.sessionCases.Reconcile(ctx)

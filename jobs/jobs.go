@@ -45,6 +45,8 @@ type Worker interface {
 	RunBuild(ctx context.Context, build nixspace.ID) error
 	// RunFetch fetches the code of a project, likewise.
 	RunFetch(ctx context.Context, fetch nixspace.ID) error
+	// RunPrebuild makes code ready, likewise.
+	RunPrebuild(ctx context.Context, prebuild nixspace.ID) error
 }
 
 // Config says how a queue works.
@@ -109,13 +111,19 @@ func New(pool *pgxpool.Pool, cfg Config) (*Queue, error) {
 	if err := river.AddWorkerSafely(workers, &sourceWorker{queue: q}); err != nil {
 		return nil, fmt.Errorf("register the worker of fetches: %w", err)
 	}
+	if err := river.AddWorkerSafely(workers, &prebuildWorker{queue: q}); err != nil {
+		return nil, fmt.Errorf("register the worker of prebuilds: %w", err)
+	}
 	if err := river.AddWorkerSafely(workers, &collectWorker{queue: q}); err != nil {
 		return nil, fmt.Errorf("register the collector: %w", err)
 	}
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
-		ID:                   cfg.Server + "/" + string(nixspace.NewID()),
-		Logger:               cfg.Log,
-		Queues:               map[string]river.QueueConfig{queueBuild: {MaxWorkers: cfg.Builds}, queueSource: {MaxWorkers: sourceWorkers}, queueCollect: {MaxWorkers: 1}},
+		ID:     cfg.Server + "/" + string(nixspace.NewID()),
+		Logger: cfg.Log,
+		Queues: map[string]river.QueueConfig{
+			queueBuild: {MaxWorkers: cfg.Builds}, queueSource: {MaxWorkers: sourceWorkers},
+			queuePrebuild: {MaxWorkers: prebuildWorkers}, queueCollect: {MaxWorkers: 1},
+		},
 		PeriodicJobs:         q.periodic(),
 		Workers:              workers,
 		FetchCooldown:        fetchCooldown,

@@ -52,6 +52,9 @@ type builderFunc func(context.Context, nixspace.ID) error
 func (f builderFunc) RunBuild(ctx context.Context, id nixspace.ID) error { return f(ctx, id) }
 func (f builderFunc) RunFetch(ctx context.Context, id nixspace.ID) error { return f(ctx, id) }
 
+// RunPrebuild implements Worker.
+func (f builderFunc) RunPrebuild(ctx context.Context, id nixspace.ID) error { return f(ctx, id) }
+
 // fakeTx is the part of a store's transaction that the queue uses.
 type fakeTx struct {
 	nixspace.Tx

@@ -11,6 +11,7 @@ import (
 	"github.com/nixspace/nixspace/app/environments"
 	"github.com/nixspace/nixspace/app/fetches"
 	"github.com/nixspace/nixspace/app/inspect"
+	"github.com/nixspace/nixspace/app/prebuilds"
 	"github.com/nixspace/nixspace/app/sessions"
 	"github.com/nixspace/nixspace/env/suggest"
 )
@@ -34,6 +35,21 @@ type App interface {
 	Advice
 	Services
 	Garbage
+	Prebuilds
+}
+
+// Prebuilds are the use cases of code that is made ready.
+type Prebuilds interface {
+	RequestPrebuild(ctx context.Context, ref string, again bool) (*nixspace.Prebuild, error)
+	Prebuilds(ctx context.Context, ref string) ([]nixspace.Prebuild, error)
+	PrebuildByID(ctx context.Context, id nixspace.ID) (*nixspace.Prebuild, error)
+	PrebuildLog(ctx context.Context, id nixspace.ID, after int64, limit int) ([]nixspace.BuildLogLine, error)
+	CancelPrebuild(ctx context.Context, id nixspace.ID) (*nixspace.Prebuild, error)
+	RemovePrebuild(ctx context.Context, id nixspace.ID) (*nixspace.Prebuild, error)
+	WatchPrebuild(ctx context.Context, id nixspace.ID) (<-chan nixspace.PrebuildUpdate, error)
+	Prepared(ctx context.Context, ref string) (*prebuilds.Preparation, error)
+	BeganFrom(ctx context.Context, s *nixspace.Session) (p *nixspace.Prebuild, earlier bool, err error)
+	CommitOf(ctx context.Context, p *nixspace.Prebuild) (string, error)
 }
 
 // Garbage are the use cases of what nothing needs any more.

@@ -104,6 +104,8 @@ func complexity() gen.ComplexityRoot {
 	c.Environment.Versions = func(child int, first *int, _ *string) int { return times(child, first) }
 	c.Environment.Sessions = func(child int, _ *bool) int { return times(child, nil) }
 	c.Version.Builds = func(child int) int { return 1 + child*10 }
+	c.Query.Prebuilds = func(child int, _ *string, first *int, _ *string) int { return times(child, first) }
+	c.Prebuild.Log = func(child int, _ *int64, _ *int) int { return 10 + child }
 	c.Build.Log = func(child int, _ *int64, _ *int) int { return 10 + child }
 	return c
 }

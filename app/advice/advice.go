@@ -38,7 +38,7 @@ func New(r *records.Records, p builds.Packages, trees Trees) *UseCases {
 }
 
 // Suggestions returns what could be better about a version, and about how it fits
-// the project's code, the most pressing first. See [suggest.For].
+// the environment's code, the most pressing first. See [suggest.For].
 func (u *UseCases) Suggestions(ctx context.Context, ref string) ([]suggest.Suggestion, error) {
 	tx, err := u.records.Read(ctx)
 	if err != nil {
@@ -57,7 +57,11 @@ func (u *UseCases) Suggestions(ctx context.Context, ref string) ([]suggest.Sugge
 		return nil, err
 	}
 	in := suggest.Input{Resolved: resolved, Name: project.Slug, Now: u.now()}
-	if in.Code, err = u.code(ctx, project.Workspace); err != nil {
+	own, err := tx.Code().Of(ctx, env.ID)
+	if err != nil {
+		return nil, err
+	}
+	if in.Code, err = u.code(ctx, own.Workspace); err != nil {
 		return nil, err
 	}
 	if in.Offers, err = u.packages.Offers(ctx); err != nil {

@@ -42,7 +42,7 @@ func (a *UseCases) RunBuild(ctx context.Context, id nixspace.ID) error {
 			return err
 		}
 	}
-	log, err := a.openBuildLog(running, id)
+	log, err := work.OpenLog(running, tx.Builds(), id, a.log)
 	if err != nil {
 		return err
 	}
@@ -52,9 +52,9 @@ func (a *UseCases) RunBuild(ctx context.Context, id nixspace.ID) error {
 	defer cancel()
 	if buildErr != nil && running.Err() == nil {
 		b.Error, b.ErrorCode = work.Explain(a.log, "build "+string(id), buildErr)
-		log.line(b.Error)
+		log.Line(b.Error)
 	}
-	if err := log.close(record); err != nil {
+	if err := log.Close(record); err != nil {
 		a.log.Warn("cannot store a build's log", "build", id, "error", err)
 	}
 	if buildErr != nil && running.Err() != nil {
@@ -99,7 +99,7 @@ func (a *UseCases) finishBuild(ctx context.Context, b *nixspace.Build, r *nixspa
 
 // realise makes a build's environment valid, re-reads what the store now holds
 // and returns it as a realisation.
-func (a *UseCases) realise(ctx context.Context, tx records.Tx, b *nixspace.Build, log *buildLog) (*nixspace.Realisation, error) {
+func (a *UseCases) realise(ctx context.Context, tx records.Tx, b *nixspace.Build, log *work.Log) (*nixspace.Realisation, error) {
 	v, err := records.OneVersion(ctx, tx, b.VersionID)
 	if err != nil {
 		return nil, err
@@ -111,7 +111,7 @@ func (a *UseCases) realise(ctx context.Context, tx records.Tx, b *nixspace.Build
 	attrs := c.Attrs()
 	report := nixspace.ProgressFunc(func(p nixspace.Progress) {
 		if p.Log != "" {
-			log.line(p.Log)
+			log.Line(p.Log)
 			return
 		}
 		a.progress.Publish(b.ID, p)

@@ -141,8 +141,8 @@ func (a *UseCases) BuildLog(ctx context.Context, id nixspace.ID, after int64, li
 	if err != nil {
 		return nil, err
 	}
-	if limit <= 0 || limit > logPage {
-		limit = logPage
+	if limit <= 0 || limit > work.LogPage {
+		limit = work.LogPage
 	}
 	if _, err := tx.Builds().ByID(ctx, id); err != nil {
 		return nil, err
@@ -200,9 +200,6 @@ func (a *UseCases) buildEvent(ctx context.Context, tx records.Tx, actor nixspace
 		Message: env.Ref() + ": " + message, Data: map[string]any{"version": v.VersionHash, "code": b.ErrorCode},
 	})
 }
-
-// logPage is how many log lines are read at a time.
-const logPage = 1000
 
 // WatchBuild sends the progress and log of a build, from the beginning, until it
 // is final or ctx ends; the channel is then closed. The last update of a build
@@ -320,7 +317,7 @@ func (w *buildWatch) sendState(ctx context.Context, b *nixspace.Build) bool {
 
 func (w *buildWatch) sendLog(ctx context.Context) bool {
 	for {
-		lines, err := w.tx.Builds().Log(ctx, w.id, w.line, logPage)
+		lines, err := w.tx.Builds().Log(ctx, w.id, w.line, work.LogPage)
 		if err != nil {
 			if ctx.Err() == nil {
 				w.app.log.Warn("cannot read a build's log", "build", w.id, "error", err)
@@ -333,7 +330,7 @@ func (w *buildWatch) sendLog(ctx context.Context) bool {
 			}
 			w.line = l.Seq
 		}
-		if len(lines) < logPage {
+		if len(lines) < work.LogPage {
 			return true
 		}
 	}

@@ -32,6 +32,11 @@ type Sessions interface {
 	CollectStrays(ctx context.Context, remove bool) ([]nixspace.Garbage, error)
 }
 
+// Prebuilds are the use cases of prebuilds that collecting needs.
+type Prebuilds interface {
+	CollectPrebuilds(ctx context.Context, unused time.Time, remove bool) ([]nixspace.Garbage, error)
+}
+
 // Roots are the links that keep store paths.
 type Roots interface {
 	// RootsBefore returns the store paths of links that were made before a time.
@@ -45,6 +50,7 @@ type Roots interface {
 type Config struct {
 	Records    *records.Records
 	Sessions   Sessions
+	Prebuilds  Prebuilds
 	Files      nixspace.GarbageCollector
 	Workspaces nixspace.WorkspaceCollector
 	Roots      Roots
@@ -110,7 +116,7 @@ func (u *UseCases) CollectGarbage(ctx context.Context, in CollectGarbage) (*Coll
 	c := &collection{UseCases: u, in: in, before: records.Now().Add(-age)}
 	// Sessions first: files and snapshots are needed by them.
 	for _, step := range []func(context.Context) ([]nixspace.Garbage, error){
-		c.sessions, c.snapshots, c.strays, c.files, c.workspaces, c.roots,
+		c.sessions, c.prebuilds, c.snapshots, c.strays, c.files, c.workspaces, c.roots,
 	} {
 		found, err := step(ctx)
 		c.out.Items = append(c.out.Items, found...)
@@ -214,6 +220,13 @@ func (c *collection) snapshots(ctx context.Context) ([]nixspace.Garbage, error) 
 		}
 	}
 	return out, nil
+}
+
+func (c *collection) prebuilds(ctx context.Context) ([]nixspace.Garbage, error) {
+	if c.cfg.Prebuilds == nil {
+		return nil, nil
+	}
+	return c.cfg.Prebuilds.CollectPrebuilds(ctx, c.before, !c.in.DryRun)
 }
 
 func (c *collection) strays(ctx context.Context) ([]nixspace.Garbage, error) {

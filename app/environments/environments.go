@@ -99,6 +99,9 @@ func (a *UseCases) Branch(ctx context.Context, in Branch) (*nixspace.Environment
 		if err := tx.Environments().Create(ctx, env, first); err != nil {
 			return err
 		}
+		if err := tx.Code().Inherit(ctx, env.ID, from.ID); err != nil {
+			return err
+		}
 		if def != nil {
 			if err := tx.Versions().Create(ctx, v, base.ID); err != nil {
 				return err

@@ -62,11 +62,11 @@ func (u *UseCases) SaveTemplate(ctx context.Context, in SaveTemplate) (*nixspace
 	if err != nil {
 		return nil, err
 	}
-	p, err := tx.Projects().ByID(ctx, env.ProjectID)
+	code, err := tx.Code().Of(ctx, env.ID)
 	if err != nil {
 		return nil, err
 	}
-	ws, err := u.cfg.Trees.WithFile(ctx, p.Workspace, manifest.FileName, []byte(v.Manifest))
+	ws, err := u.cfg.Trees.WithFile(ctx, code.Workspace, manifest.FileName, []byte(v.Manifest))
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func (u *UseCases) SaveTemplate(ctx context.Context, in SaveTemplate) (*nixspace
 			return err
 		}
 		return tx.Events().Append(ctx, &nixspace.Event{
-			At: t.CreatedAt, Kind: "template.saved", ProjectID: p.ID, EnvironmentID: env.ID, Actor: actor.Name,
+			At: t.CreatedAt, Kind: "template.saved", ProjectID: env.ProjectID, EnvironmentID: env.ID, Actor: actor.Name,
 			Message: fmt.Sprintf("saved %s as the template %s", env.Ref(), t.Name), Data: map[string]any{"template": t.Name, "version": v.VersionHash},
 		})
 	})

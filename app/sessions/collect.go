@@ -39,6 +39,10 @@ func (a *UseCases) CollectStrays(ctx context.Context, remove bool) ([]nixspace.G
 		default:
 			continue
 		}
+		// The machine of a prebuild that is under way has its name.
+		if p, err := tx.Prebuilds().ByID(ctx, id); err == nil && !p.Status.Final() {
+			continue
+		}
 		found(nixspace.Garbage{Name: "session " + string(id), Size: a.SessionSize(ctx, id), Reason: "no session owns these files"}, func() error {
 			if err := a.reap(ctx, id); err != nil {
 				return err

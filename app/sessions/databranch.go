@@ -150,7 +150,7 @@ func (a *UseCases) checkMajor(ctx context.Context, tx records.Tx, source *nixspa
 	if err != nil {
 		return err
 	}
-	had, has := postgresMajor(before), postgresMajor(after)
+	had, has := PostgresMajor(before), PostgresMajor(after)
 	if had == "" || has == "" || had == has {
 		return nil
 	}
@@ -160,9 +160,9 @@ func (a *UseCases) checkMajor(ctx context.Context, tx records.Tx, source *nixspa
 		WithDetail("from", had).WithDetail("to", has)
 }
 
-// postgresMajor is the major version of an environment's PostgreSQL service;
+// PostgresMajor is the major version of an environment's PostgreSQL service;
 // empty where it has none.
-func postgresMajor(r *manifest.Resolved) string {
+func PostgresMajor(r *manifest.Resolved) string {
 	if _, ok := r.Manifest.Services["postgresql"]; !ok {
 		return ""
 	}

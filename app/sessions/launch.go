@@ -101,6 +101,9 @@ func (a *UseCases) startMachine(ctx context.Context, s *nixspace.Session) (nixsp
 		}
 		return nixspace.MachineStatus{}, err
 	}
+	if err := a.refresh(start, s, m); err != nil {
+		return nixspace.MachineStatus{}, errors.Join(err, m.Stop(start))
+	}
 	status, err := m.Status(ctx)
 	if err == nil && status.Generation != s.Generation {
 		err = fmt.Errorf("machine of session %s has generation %d, not %d", s.ID, status.Generation, s.Generation)
@@ -163,7 +166,7 @@ func (a *UseCases) machineSpec(ctx context.Context, tx records.Tx, s *nixspace.S
 	if err != nil {
 		return nil, err
 	}
-	project, err := tx.Projects().ByID(ctx, env.ProjectID)
+	code, err := tx.Code().Of(ctx, env.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -190,8 +193,8 @@ func (a *UseCases) machineSpec(ctx context.Context, tx records.Tx, s *nixspace.S
 	if s.NeedsSnapshot != "" {
 		spec.Snapshot, spec.DiskOnly = s.NeedsSnapshot, s.DiskOnly
 	}
-	if project.Workspace != "" {
-		if spec.Workspace, err = a.workspaces.Path(project.Workspace); err != nil {
+	if code.Workspace != "" {
+		if spec.Workspace, err = a.workspaces.Path(code.Workspace); err != nil {
 			return nil, err
 		}
 	}

@@ -23,6 +23,7 @@ type UseCases struct {
 	workspaces     environments.Workspaces
 	builds         *builds.UseCases
 	environments   *environments.UseCases
+	prebuilds      Prebuilds // nil where nothing is prepared
 	tasks          *work.Tasks
 	progress       *work.ProgressHub
 	hibernateAfter time.Duration
@@ -33,7 +34,8 @@ type UseCases struct {
 	activity       *activity
 }
 
-// Config is what sessions work with. All fields but HibernateAfter are required.
+// Config is what sessions work with. All fields but HibernateAfter and Prebuilds are
+// required.
 type Config struct {
 	Records      *records.Records
 	Packages     builds.Packages
@@ -41,6 +43,7 @@ type Config struct {
 	Workspaces   environments.Workspaces
 	Builds       *builds.UseCases
 	Environments *environments.UseCases
+	Prebuilds    Prebuilds
 	Tasks        *work.Tasks
 	Progress     *work.ProgressHub
 	// HibernateAfter is how long nobody must have worked in a session before it is
@@ -53,7 +56,7 @@ type Config struct {
 func New(cfg Config) *UseCases {
 	return &UseCases{
 		records: cfg.Records, packages: cfg.Packages, machines: cfg.Machines, workspaces: cfg.Workspaces,
-		builds: cfg.Builds, environments: cfg.Environments, tasks: cfg.Tasks, progress: cfg.Progress,
+		builds: cfg.Builds, environments: cfg.Environments, prebuilds: cfg.Prebuilds, tasks: cfg.Tasks, progress: cfg.Progress,
 		hibernateAfter: cfg.HibernateAfter, log: cfg.Log,
 		starting: work.NewRunSet(), reports: newMachineTable(), gates: newGates(), activity: newActivity(),
 	}

@@ -66,13 +66,18 @@ func (a *UseCases) Export(ctx context.Context, in ExportQuery) (*Export, error) 
 		return nil, err
 	}
 	x := &Export{app: a, Ref: inspect.RefOf(env, v, in.Ref), Version: v, Project: project.Slug, Environment: env.Name}
-	x.content = bundle.Export{Project: project.Slug, Source: project.Source, Environment: env.Name}
+	x.content = bundle.Export{Project: project.Slug, Environment: env.Name}
 	if x.content.Versions, err = ancestors(ctx, tx, v, in.History); err != nil {
 		return nil, err
 	}
-	if project.Workspace != "" && !in.NoCode {
-		x.content.Workspace = project.Workspace
-		if x.content.WorkspaceSize, err = a.workspaces.WriteTar(ctx, project.Workspace, io.Discard); err != nil {
+	code, err := tx.Code().Of(ctx, env.ID)
+	if err != nil {
+		return nil, err
+	}
+	x.content.Source = code.Source
+	if code.Workspace != "" && !in.NoCode {
+		x.content.Workspace = code.Workspace
+		if x.content.WorkspaceSize, err = a.workspaces.WriteTar(ctx, code.Workspace, io.Discard); err != nil {
 			return nil, err
 		}
 	}

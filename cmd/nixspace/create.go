@@ -31,13 +31,14 @@ type createCmd struct {
 	Remove []string `sep:"none" placeholder:"PACKAGE" help:"Leave a package out, or any key of the manifest."`
 	DryRun bool     `help:"Make nothing; print what the environment would be, and why."`
 	codeLimit
-	Detach bool `short:"d" help:"Do not wait for the build."`
+	NoSetup bool `help:"Do not prepare the setup of the environment's manifest (nixspace prebuild does it later)."`
+	Detach  bool `short:"d" help:"Do not wait for the build and the setup."`
 }
 
 // Help says more than one line about the verb.
 func (*createCmd) Help() string {
 	return "The code goes to /workspace in every session. Code with a nixspace.toml has the environment that it says; for other code the files that say " +
-		"what it needs for other tools are read, and each choice is printed with its reason. Then the environment is built.\n\nExamples:\n" +
+		"what it needs for other tools are read, and each choice is printed with its reason. Then the environment is built, and where it has a script setup, that is run once for all sessions (see nixspace prebuild).\n\nExamples:\n" +
 		"  nixspace create shop ./shop\n  nixspace create shop https://github.com/acme/shop/tree/main/api\n" +
 		"  nixspace create shop github:acme/shop --ref v2 --set nodejs=22\n  nixspace create shop --template node-postgres\n" +
 		"  nixspace create tools --flake ./tools\n  nixspace create tools --flake flake.nix --override-input nixpkgs=catalog\n  nixspace create shop github:acme/shop --flake ."
@@ -140,11 +141,30 @@ func (c *createCmd) Run(ctx context.Context, g *globals, std streams) error {
 			return err
 		}
 	}
+	setup, setupErr := (*client.Prebuild)(nil), error(nil)
+	if !c.NoSetup {
+		setup, setupErr = c.prepare(ctx, api, d, environment.Ref)
+	}
 	d.Close()
 	if g.JSON {
-		return printJSON(std.Out, map[string]any{"project": project, "environment": environment, "build": build, "detection": found})
+		return printJSON(std.Out, map[string]any{"project": project, "environment": environment, "build": build, "detection": found, "prebuild": setup})
+	}
+	if setupErr != nil { // the environment is there, and can be used
+		report(std.Err, false, setupErr)
 	}
 	return printHead(std.Out, environment, build, time.Since(begin))
+}
+
+// prepare runs the setup of a new environment, if it has one.
+func (c *createCmd) prepare(ctx context.Context, api *client.Client, d *term.Display, ref string) (*client.Prebuild, error) {
+	p, err := api.RequestPrebuild(ctx, ref, false)
+	if nixspace.ErrorCode(err) == "setup_missing" || nixspace.ErrorCode(err) == "prebuilds_unavailable" {
+		return nil, nil
+	}
+	if err != nil || c.Detach {
+		return p, err
+	}
+	return followPrebuild(ctx, api, d, p, false)
 }
 
 // elsewhere reports whether the code is no folder of this machine: a repository, a

@@ -44,6 +44,7 @@ type commands struct {
 	Remove    removeCmd    `cmd:"" group:"environments" help:"Remove packages from an environment."`
 	Flake     flakeCmd     `cmd:"" group:"environments" help:"Show and change the flake of an environment that is made of one."`
 	Build     buildCmd     `cmd:"" group:"environments" help:"Build an environment or version."`
+	Prebuild  prebuildCmd  `cmd:"" group:"environments" help:"Make an environment's code ready before it is opened; list, follow and delete that."`
 	Diff      diffCmd      `cmd:"" group:"environments" help:"Show what differs between two environments or versions."`
 	Why       whyCmd       `cmd:"" group:"environments" help:"Show why a package is in an environment."`
 	Suggest   suggestCmd   `cmd:"" group:"environments" help:"Show what could be better about an environment, and do it in a branch."`

@@ -225,7 +225,7 @@ func startServer(t *testing.T, state string) (*testServer, error) {
 	parts.Jobs = queue
 	a := app.New(app.Config{
 		Sources: parts, Store: db, Packages: s.packages, Machines: hostMachines{s.machines, filepath.Join(state, "sessions"), &s.agents},
-		Workspaces: ws, Jobs: queue, Log: log,
+		Workspaces: ws, Jobs: queue, Prebuilds: queue, Log: log,
 	})
 	owner, err := a.Owner(ctx, "owner")
 	if err != nil {

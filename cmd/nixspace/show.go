@@ -43,10 +43,14 @@ func (c *showCmd) Run(ctx context.Context, g *globals, std streams) error {
 		if done, err := c.part(std.Out, &e.Head); done {
 			return err
 		}
-		if g.JSON {
-			return printJSON(std.Out, map[string]any{"environment": e})
+		setup, err := api.Preparation(ctx, c.Ref)
+		if err != nil {
+			return err
 		}
-		return printEnvironment(std.Out, e)
+		if g.JSON {
+			return printJSON(std.Out, map[string]any{"environment": e, "preparation": setup})
+		}
+		return printEnvironment(std.Out, e, setup)
 	}
 	if nixspace.ErrorKind(err) != nixspace.KindNotFound {
 		return err
@@ -106,7 +110,7 @@ func (c *showCmd) session(ctx context.Context, api *client.Client, g *globals, s
 	return printSession(std.Out, s)
 }
 
-func printEnvironment(w io.Writer, e *client.Environment) error {
+func printEnvironment(w io.Writer, e *client.Environment, setup *client.Preparation) error {
 	fmt.Fprintf(w, "environment  %s\n", e.Ref)
 	if e.Parent != nil {
 		fmt.Fprintf(w, "branched of  %s\n", e.Parent.Ref)
@@ -114,6 +118,7 @@ func printEnvironment(w io.Writer, e *client.Environment) error {
 	if e.Protected {
 		fmt.Fprintln(w, "protected    only merges change it")
 	}
+	printPreparation(w, e.Ref, setup)
 	return printVersion(w, &e.Head)
 }
 
@@ -157,6 +162,9 @@ func printSession(w io.Writer, s *client.Session) error {
 	if s.Version != nil {
 		fmt.Fprintf(w, "version      %s\n", s.Version.Hash)
 	}
+	if p := s.Prebuilt; p != nil {
+		fmt.Fprintf(w, "setup        %s\n", beganFrom(p))
+	}
 	switch {
 	case s.Snapshot != nil && !s.Snapshot.Implicit:
 		fmt.Fprintf(w, "began from   %s\n", s.Snapshot.Ref)
@@ -198,4 +206,16 @@ func printSession(w io.Writer, s *client.Session) error {
 		return table(w, []string{"LAYER", "SIZE", "SHA-256"}, rows)
 	}
 	return nil
+}
+
+// beganFrom says what a session began from.
+func beganFrom(p *client.BeganPrebuilt) string {
+	of := short(p.Prebuild.Commit)
+	if of == "" {
+		of = short(p.Prebuild.Workspace)
+	}
+	if p.Earlier {
+		return fmt.Sprintf("began from an earlier prebuild (of %s), with its code brought up to date; the setup has not run since", of)
+	}
+	return fmt.Sprintf("began prepared (%s)", of)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/cmd/nixspace/term"
 )
 
@@ -33,9 +34,17 @@ func (c *startCmd) Run(ctx context.Context, g *globals, std streams) error {
 			return err
 		}
 	}
+	began, err := api.Session(ctx, string(s.ID))
+	if err != nil {
+		return err
+	}
+	s.Prebuilt = began.Prebuilt
 	d.Close()
 	if g.JSON {
 		return printJSON(std.Out, map[string]any{"session": s})
+	}
+	if s.Prebuilt != nil && s.Prebuilt.Earlier {
+		fmt.Fprintf(std.Err, "note: it %s (nixspace exec %s --script %s runs it)\n", beganFrom(s.Prebuilt), s.Ref, nixspace.SetupScript)
 	}
 	if c.Detach {
 		_, err = fmt.Fprintf(std.Out, "session %s  %s\n", s.Ref, s.Status)

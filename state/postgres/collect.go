@@ -13,7 +13,8 @@ var _ nixspace.ReachableStore = (*DB)(nil)
 // reachable are the columns that name what lies outside of the database. Whoever
 // adds another one adds it here, or garbage collection takes what it names.
 var reachable = struct{ workspaces, derivations string }{
-	workspaces:  "select workspace::text from projects where workspace is not null",
+	workspaces: "select workspace::text from projects where workspace is not null " +
+		"union select workspace::text from environment_code union select workspace from prebuilds where workspace <> ''",
 	derivations: "select drv_path from environment_versions",
 }
 

@@ -121,6 +121,8 @@ func (t *tx) Sessions() nixspace.SessionStore         { return sessions{t.q} }
 func (t *tx) Snapshots() nixspace.SnapshotStore       { return snapshots{t.q} }
 func (t *tx) Fetches() nixspace.FetchStore            { return fetches{t.q} }
 func (t *tx) Templates() nixspace.TemplateStore       { return templates{t.q} }
+func (t *tx) Code() nixspace.CodeStore                { return codes{t.q} }
+func (t *tx) Prebuilds() nixspace.PrebuildStore       { return prebuilds{t.q} }
 func (t *tx) Events() nixspace.EventStore             { return events{t.q} }
 
 // PgxTx returns the transaction below, for the job queue, which inserts its jobs

@@ -95,7 +95,7 @@ func (s snapshots) Delete(ctx context.Context, id nixspace.ID) error {
 	var pg *pgconn.PgError
 	switch {
 	case errors.As(err, &pg) && pg.Code == foreignKeyViolation:
-		return nixspace.Errorf(nixspace.KindConflict, "snapshot_in_use", "a session still needs snapshot %s", id).
+		return nixspace.Errorf(nixspace.KindConflict, "snapshot_in_use", "a session or prebuild still needs snapshot %s", id).
 			WithHint("stop and remove the sessions that began from it, or wait until they run")
 	case err != nil:
 		return mapError(err, "delete a snapshot")

@@ -35,6 +35,7 @@ type ResolverRoot interface {
 	LogEntry() LogEntryResolver
 	Merge() MergeResolver
 	Mutation() MutationResolver
+	Prebuild() PrebuildResolver
 	Project() ProjectResolver
 	Query() QueryResolver
 	Session() SessionResolver
@@ -50,6 +51,11 @@ type DirectiveRoot struct {
 }
 
 type ComplexityRoot struct {
+	BeganPrebuilt struct {
+		Earlier  func(childComplexity int) int
+		Prebuild func(childComplexity int) int
+	}
+
 	BlameLine struct {
 		Path    func(childComplexity int) int
 		Value   func(childComplexity int) int
@@ -419,6 +425,7 @@ type ComplexityRoot struct {
 		Build               func(childComplexity int, version string) int
 		CancelBuild         func(childComplexity int, id nixspace.ID) int
 		CancelFetch         func(childComplexity int, id nixspace.ID) int
+		CancelPrebuild      func(childComplexity int, id nixspace.ID) int
 		Change              func(childComplexity int, input environments.Change) int
 		CherryPick          func(childComplexity int, input environments.Pick) int
 		CloseTerminal       func(childComplexity int, session string, name string) int
@@ -436,9 +443,11 @@ type ComplexityRoot struct {
 		MigrateData         func(childComplexity int, input sessions.MigrateData) int
 		ProtectEnvironment  func(childComplexity int, ref string, protected bool) int
 		RecoverSession      func(childComplexity int, ref string, force bool) int
+		RemovePrebuild      func(childComplexity int, id nixspace.ID) int
 		RemoveSession       func(childComplexity int, ref string) int
 		RemoveSnapshot      func(childComplexity int, ref string) int
 		RenameEnvironment   func(childComplexity int, ref string, name string) int
+		RequestPrebuild     func(childComplexity int, ref string, again bool) int
 		RestoreSnapshot     func(childComplexity int, input sessions.RestoreSnapshot) int
 		ResumeSession       func(childComplexity int, ref string) int
 		Revert              func(childComplexity int, input environments.Pick) int
@@ -495,6 +504,43 @@ type ComplexityRoot struct {
 		Version   func(childComplexity int) int
 	}
 
+	Prebuild struct {
+		Commit       func(childComplexity int) int
+		CreatedAt    func(childComplexity int) int
+		Environment  func(childComplexity int) int
+		Error        func(childComplexity int) int
+		ErrorCode    func(childComplexity int) int
+		FinishedAt   func(childComplexity int) int
+		ID           func(childComplexity int) int
+		Key          func(childComplexity int) int
+		Log          func(childComplexity int, after *int64, first *int) int
+		ManifestHash func(childComplexity int) int
+		Snapshot     func(childComplexity int) int
+		StartedAt    func(childComplexity int) int
+		Status       func(childComplexity int) int
+		UsedAt       func(childComplexity int) int
+		Version      func(childComplexity int) int
+		Workspace    func(childComplexity int) int
+	}
+
+	PrebuildConnection struct {
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	PrebuildUpdate struct {
+		Line     func(childComplexity int) int
+		Prebuild func(childComplexity int) int
+		Progress func(childComplexity int) int
+	}
+
+	Preparation struct {
+		Commit   func(childComplexity int) int
+		Prebuild func(childComplexity int) int
+		Source   func(childComplexity int) int
+	}
+
 	Progress struct {
 		Done  func(childComplexity int) int
 		Final func(childComplexity int) int
@@ -533,6 +579,9 @@ type ComplexityRoot struct {
 		MergeBases    func(childComplexity int, a string, b string) int
 		MergePreview  func(childComplexity int, input environments.Merge) int
 		Packages      func(childComplexity int, query string, first *int) int
+		Prebuild      func(childComplexity int, id nixspace.ID) int
+		Prebuilds     func(childComplexity int, of *string, first *int, after *string) int
+		Preparation   func(childComplexity int, ref string) int
 		Project       func(childComplexity int, ref string) int
 		Projects      func(childComplexity int, first *int, after *string) int
 		Reflog        func(childComplexity int, environment string, first *int, after *string) int
@@ -621,6 +670,7 @@ type ComplexityRoot struct {
 		LastActivity func(childComplexity int) int
 		Machine      func(childComplexity int) int
 		Number       func(childComplexity int) int
+		Prebuilt     func(childComplexity int) int
 		Reason       func(childComplexity int) int
 		ReasonCode   func(childComplexity int) int
 		Ref          func(childComplexity int) int
@@ -688,10 +738,11 @@ type ComplexityRoot struct {
 	}
 
 	Subscription struct {
-		BuildUpdates   func(childComplexity int, id nixspace.ID) int
-		Events         func(childComplexity int, after *int64) int
-		FetchUpdates   func(childComplexity int, id nixspace.ID) int
-		SessionUpdates func(childComplexity int, ref string) int
+		BuildUpdates    func(childComplexity int, id nixspace.ID) int
+		Events          func(childComplexity int, after *int64) int
+		FetchUpdates    func(childComplexity int, id nixspace.ID) int
+		PrebuildUpdates func(childComplexity int, id nixspace.ID) int
+		SessionUpdates  func(childComplexity int, ref string) int
 	}
 
 	Suggestion struct {
@@ -796,6 +847,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 	ec := newExecutionContext(nil, e, nil)
 	_ = ec
 	switch typeName + "." + field {
+
+	case "BeganPrebuilt.earlier":
+		if e.ComplexityRoot.BeganPrebuilt.Earlier == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BeganPrebuilt.Earlier(childComplexity), true
+	case "BeganPrebuilt.prebuild":
+		if e.ComplexityRoot.BeganPrebuilt.Prebuild == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BeganPrebuilt.Prebuild(childComplexity), true
 
 	case "BlameLine.path":
 		if e.ComplexityRoot.BlameLine.Path == nil {
@@ -2314,6 +2378,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CancelFetch(childComplexity, args["id"].(nixspace.ID)), true
+	case "Mutation.cancelPrebuild":
+		if e.ComplexityRoot.Mutation.CancelPrebuild == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_cancelPrebuild_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CancelPrebuild(childComplexity, args["id"].(nixspace.ID)), true
 	case "Mutation.change":
 		if e.ComplexityRoot.Mutation.Change == nil {
 			break
@@ -2501,6 +2576,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RecoverSession(childComplexity, args["ref"].(string), args["force"].(bool)), true
+	case "Mutation.removePrebuild":
+		if e.ComplexityRoot.Mutation.RemovePrebuild == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_removePrebuild_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RemovePrebuild(childComplexity, args["id"].(nixspace.ID)), true
 	case "Mutation.removeSession":
 		if e.ComplexityRoot.Mutation.RemoveSession == nil {
 			break
@@ -2534,6 +2620,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RenameEnvironment(childComplexity, args["ref"].(string), args["name"].(string)), true
+	case "Mutation.requestPrebuild":
+		if e.ComplexityRoot.Mutation.RequestPrebuild == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_requestPrebuild_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RequestPrebuild(childComplexity, args["ref"].(string), args["again"].(bool)), true
 	case "Mutation.restoreSnapshot":
 		if e.ComplexityRoot.Mutation.RestoreSnapshot == nil {
 			break
@@ -2819,6 +2916,165 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PickPayload.Version(childComplexity), true
 
+	case "Prebuild.commit":
+		if e.ComplexityRoot.Prebuild.Commit == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Prebuild.Commit(childComplexity), true
+	case "Prebuild.createdAt":
+		if e.ComplexityRoot.Prebuild.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Prebuild.CreatedAt(childComplexity), true
+	case "Prebuild.environmentRef":
+		if e.ComplexityRoot.Prebuild.Environment == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Prebuild.Environment(childComplexity), true
+	case "Prebuild.error":
+		if e.ComplexityRoot.Prebuild.Error == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Prebuild.Error(childComplexity), true
+	case "Prebuild.errorCode":
+		if e.ComplexityRoot.Prebuild.ErrorCode == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Prebuild.ErrorCode(childComplexity), true
+	case "Prebuild.finishedAt":
+		if e.ComplexityRoot.Prebuild.FinishedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Prebuild.FinishedAt(childComplexity), true
+	case "Prebuild.id":
+		if e.ComplexityRoot.Prebuild.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Prebuild.ID(childComplexity), true
+	case "Prebuild.key":
+		if e.ComplexityRoot.Prebuild.Key == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Prebuild.Key(childComplexity), true
+	case "Prebuild.log":
+		if e.ComplexityRoot.Prebuild.Log == nil {
+			break
+		}
+
+		args, err := ec.field_Prebuild_log_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Prebuild.Log(childComplexity, args["after"].(*int64), args["first"].(*int)), true
+	case "Prebuild.manifestHash":
+		if e.ComplexityRoot.Prebuild.ManifestHash == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Prebuild.ManifestHash(childComplexity), true
+	case "Prebuild.snapshot":
+		if e.ComplexityRoot.Prebuild.Snapshot == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Prebuild.Snapshot(childComplexity), true
+	case "Prebuild.startedAt":
+		if e.ComplexityRoot.Prebuild.StartedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Prebuild.StartedAt(childComplexity), true
+	case "Prebuild.status":
+		if e.ComplexityRoot.Prebuild.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Prebuild.Status(childComplexity), true
+	case "Prebuild.usedAt":
+		if e.ComplexityRoot.Prebuild.UsedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Prebuild.UsedAt(childComplexity), true
+	case "Prebuild.version":
+		if e.ComplexityRoot.Prebuild.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Prebuild.Version(childComplexity), true
+	case "Prebuild.workspace":
+		if e.ComplexityRoot.Prebuild.Workspace == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Prebuild.Workspace(childComplexity), true
+
+	case "PrebuildConnection.nodes":
+		if e.ComplexityRoot.PrebuildConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PrebuildConnection.Nodes(childComplexity), true
+	case "PrebuildConnection.pageInfo":
+		if e.ComplexityRoot.PrebuildConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PrebuildConnection.PageInfo(childComplexity), true
+	case "PrebuildConnection.totalCount":
+		if e.ComplexityRoot.PrebuildConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PrebuildConnection.TotalCount(childComplexity), true
+
+	case "PrebuildUpdate.line":
+		if e.ComplexityRoot.PrebuildUpdate.Line == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PrebuildUpdate.Line(childComplexity), true
+	case "PrebuildUpdate.prebuild":
+		if e.ComplexityRoot.PrebuildUpdate.Prebuild == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PrebuildUpdate.Prebuild(childComplexity), true
+	case "PrebuildUpdate.progress":
+		if e.ComplexityRoot.PrebuildUpdate.Progress == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PrebuildUpdate.Progress(childComplexity), true
+
+	case "Preparation.commit":
+		if e.ComplexityRoot.Preparation.Commit == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Preparation.Commit(childComplexity), true
+	case "Preparation.prebuild":
+		if e.ComplexityRoot.Preparation.Prebuild == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Preparation.Prebuild(childComplexity), true
+	case "Preparation.source":
+		if e.ComplexityRoot.Preparation.Source == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Preparation.Source(childComplexity), true
+
 	case "Progress.done":
 		if e.ComplexityRoot.Progress.Done == nil {
 			break
@@ -3056,6 +3312,39 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Packages(childComplexity, args["query"].(string), args["first"].(*int)), true
+	case "Query.prebuild":
+		if e.ComplexityRoot.Query.Prebuild == nil {
+			break
+		}
+
+		args, err := ec.field_Query_prebuild_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Prebuild(childComplexity, args["id"].(nixspace.ID)), true
+	case "Query.prebuilds":
+		if e.ComplexityRoot.Query.Prebuilds == nil {
+			break
+		}
+
+		args, err := ec.field_Query_prebuilds_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Prebuilds(childComplexity, args["of"].(*string), args["first"].(*int), args["after"].(*string)), true
+	case "Query.preparation":
+		if e.ComplexityRoot.Query.Preparation == nil {
+			break
+		}
+
+		args, err := ec.field_Query_preparation_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Preparation(childComplexity, args["ref"].(string)), true
 	case "Query.project":
 		if e.ComplexityRoot.Query.Project == nil {
 			break
@@ -3508,6 +3797,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Session.Number(childComplexity), true
+	case "Session.prebuilt":
+		if e.ComplexityRoot.Session.Prebuilt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Session.Prebuilt(childComplexity), true
 	case "Session.reason":
 		if e.ComplexityRoot.Session.Reason == nil {
 			break
@@ -3824,6 +4119,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Subscription.FetchUpdates(childComplexity, args["id"].(nixspace.ID)), true
+	case "Subscription.prebuildUpdates":
+		if e.ComplexityRoot.Subscription.PrebuildUpdates == nil {
+			break
+		}
+
+		args, err := ec.field_Subscription_prebuildUpdates_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Subscription.PrebuildUpdates(childComplexity, args["id"].(nixspace.ID)), true
 	case "Subscription.sessionUpdates":
 		if e.ComplexityRoot.Subscription.SessionUpdates == nil {
 			break
@@ -5048,6 +5354,90 @@ input CreateTagInput {
   force: Boolean! = false
 }
 `, BuiltIn: false},
+	{Name: "../schema/prebuilds.graphqls", Input: `extend type Query {
+  "Prebuilds, newest first: those of an environment, or all."
+  prebuilds(of: String, first: Int = 50, after: String): PrebuildConnection!
+  "One prebuild."
+  prebuild(id: ID!): Prebuild
+  "How the setup of an environment or version stands; null where its manifest has no script setup."
+  preparation(ref: String!): Preparation
+}
+
+extend type Mutation {
+  "Runs an environment's setup script over its code in a machine of its own, so that sessions begin where that has ended. Returns at once: with the prebuild that there is already, unless again is true, or with a new one, queued."
+  requestPrebuild(ref: String!, again: Boolean! = false): Prebuild!
+  "Stops a prebuild."
+  cancelPrebuild(id: ID!): Prebuild!
+  "Deletes a prebuild that is final, with its snapshot and log, and returns it as it was."
+  removePrebuild(id: ID!): Prebuild!
+}
+
+extend type Subscription {
+  "The progress and log of a prebuild, until it is final."
+  prebuildUpdates(id: ID!): PrebuildUpdate!
+}
+
+"One run of an environment's setup script over one state of its code, and the snapshot that it left."
+type Prebuild {
+  id: ID!
+  "Equal keys: equal project, code and manifest."
+  key: String!
+  environmentRef: String!
+  version: Version!
+  "The digest of the code; empty for none."
+  workspace: String!
+  "The commit of the code; empty where it has none, or it is not known."
+  commit: String!
+  manifestHash: String!
+  status: BuildStatus!
+  "Why it failed; empty otherwise."
+  error: String!
+  errorCode: String!
+  "What sessions begin from; null until it succeeded."
+  snapshot: Snapshot
+  createdAt: Time!
+  startedAt: Time
+  finishedAt: Time
+  "When a session last began from it."
+  usedAt: Time!
+  log(after: Int64 = 0, first: Int = 1000): [BuildLogLine!]!
+}
+
+type PrebuildConnection {
+  nodes: [Prebuild!]!
+  pageInfo: PageInfo!
+  totalCount: Int!
+}
+
+"How the setup of an environment stands."
+type Preparation {
+  "The newest prebuild of the present manifest and code; null where none was asked for."
+  prebuild: Prebuild
+  "The commit of the code; empty where it has none, or it is not known."
+  commit: String!
+  "Where the code is from, in words."
+  source: String!
+}
+
+"One piece of news about a prebuild; one field is set."
+type PrebuildUpdate {
+  prebuild: Prebuild
+  progress: Progress
+  line: BuildLogLine
+}
+
+"The prebuild that a session began from."
+type BeganPrebuilt {
+  prebuild: Prebuild!
+  "Whether it is of earlier code, or of another manifest: the code was brought up to date, and the setup has not run since."
+  earlier: Boolean!
+}
+
+extend type Session {
+  "What it began from; null where that was no prebuild, or it is gone."
+  prebuilt: BeganPrebuilt
+}
+`, BuiltIn: false},
 	{Name: "../schema/running.graphqls", Input: `"One attempt to realise a version."
 type Build {
   id: ID!
@@ -5708,6 +6098,16 @@ var parsedSchema = gqlparser.MustLoadSchema(sources...)
 // childFields_* functions provide shared child field context lookups.
 // Each function is generated once per unique object type, deduplicating the
 // switch statements that were previously inlined in every fieldContext_* function.
+
+func (ec *executionContext) childFields_BeganPrebuilt(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "prebuild":
+		return ec.fieldContext_BeganPrebuilt_prebuild(ctx, field)
+	case "earlier":
+		return ec.fieldContext_BeganPrebuilt_earlier(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type BeganPrebuilt", field.Name)
+}
 
 func (ec *executionContext) childFields_BlameLine(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
@@ -6527,6 +6927,80 @@ func (ec *executionContext) childFields_PickPayload(ctx context.Context, field g
 	return nil, fmt.Errorf("no field named %q was found under type PickPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_Prebuild(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Prebuild_id(ctx, field)
+	case "key":
+		return ec.fieldContext_Prebuild_key(ctx, field)
+	case "environmentRef":
+		return ec.fieldContext_Prebuild_environmentRef(ctx, field)
+	case "version":
+		return ec.fieldContext_Prebuild_version(ctx, field)
+	case "workspace":
+		return ec.fieldContext_Prebuild_workspace(ctx, field)
+	case "commit":
+		return ec.fieldContext_Prebuild_commit(ctx, field)
+	case "manifestHash":
+		return ec.fieldContext_Prebuild_manifestHash(ctx, field)
+	case "status":
+		return ec.fieldContext_Prebuild_status(ctx, field)
+	case "error":
+		return ec.fieldContext_Prebuild_error(ctx, field)
+	case "errorCode":
+		return ec.fieldContext_Prebuild_errorCode(ctx, field)
+	case "snapshot":
+		return ec.fieldContext_Prebuild_snapshot(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Prebuild_createdAt(ctx, field)
+	case "startedAt":
+		return ec.fieldContext_Prebuild_startedAt(ctx, field)
+	case "finishedAt":
+		return ec.fieldContext_Prebuild_finishedAt(ctx, field)
+	case "usedAt":
+		return ec.fieldContext_Prebuild_usedAt(ctx, field)
+	case "log":
+		return ec.fieldContext_Prebuild_log(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Prebuild", field.Name)
+}
+
+func (ec *executionContext) childFields_PrebuildConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "nodes":
+		return ec.fieldContext_PrebuildConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_PrebuildConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_PrebuildConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PrebuildConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_PrebuildUpdate(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "prebuild":
+		return ec.fieldContext_PrebuildUpdate_prebuild(ctx, field)
+	case "progress":
+		return ec.fieldContext_PrebuildUpdate_progress(ctx, field)
+	case "line":
+		return ec.fieldContext_PrebuildUpdate_line(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PrebuildUpdate", field.Name)
+}
+
+func (ec *executionContext) childFields_Preparation(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "prebuild":
+		return ec.fieldContext_Preparation_prebuild(ctx, field)
+	case "commit":
+		return ec.fieldContext_Preparation_commit(ctx, field)
+	case "source":
+		return ec.fieldContext_Preparation_source(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Preparation", field.Name)
+}
+
 func (ec *executionContext) childFields_Progress(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "job":
@@ -6731,6 +7205,8 @@ func (ec *executionContext) childFields_Session(ctx context.Context, field graph
 		return ec.fieldContext_Session_endedAt(ctx, field)
 	case "machine":
 		return ec.fieldContext_Session_machine(ctx, field)
+	case "prebuilt":
+		return ec.fieldContext_Session_prebuilt(ctx, field)
 	case "resuming":
 		return ec.fieldContext_Session_resuming(ctx, field)
 	case "throwaway":

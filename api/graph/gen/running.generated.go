@@ -27,6 +27,7 @@ type SessionResolver interface {
 	Version(ctx context.Context, obj *nixspace.Session) (*nixspace.Version, error)
 
 	Machine(ctx context.Context, obj *nixspace.Session) (*nixspace.MachineStatus, error)
+	Prebuilt(ctx context.Context, obj *nixspace.Session) (*model.BeganPrebuilt, error)
 
 	ForkOf(ctx context.Context, obj *nixspace.Session) (*nixspace.Session, error)
 	Snapshot(ctx context.Context, obj *nixspace.Session) (*nixspace.Snapshot, error)
@@ -1884,6 +1885,38 @@ func (ec *executionContext) fieldContext_Session_machine(_ context.Context, fiel
 	return fc, nil
 }
 
+func (ec *executionContext) _Session_prebuilt(ctx context.Context, field graphql.CollectedField, obj *nixspace.Session) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Session_prebuilt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Session().Prebuilt(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.BeganPrebuilt) graphql.Marshaler {
+			return ec.marshalOBeganPrebuilt2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋapiᚋgraphᚋmodelᚐBeganPrebuilt(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Session_prebuilt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Session",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_BeganPrebuilt(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Session_resuming(ctx context.Context, field graphql.CollectedField, obj *nixspace.Session) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -2851,6 +2884,12 @@ func (ec *executionContext) _Session(ctx context.Context, sel ast.SelectionSet, 
 				true, false,
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Session_machine(ctx, field, obj)
+				})
+		case "prebuilt":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Session_prebuilt(ctx, field, obj)
 				})
 		case "resuming":
 			out.Values[i] = ec._Session_resuming(ctx, field, obj)

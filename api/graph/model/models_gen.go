@@ -12,6 +12,13 @@ import (
 	"github.com/nixspace/nixspace/app/inspect"
 )
 
+// The prebuild that a session began from.
+type BeganPrebuilt struct {
+	Prebuild *nixspace.Prebuild `json:"prebuild"`
+	// Whether it is of earlier code, or of another manifest: the code was brought up to date, and the setup has not run since.
+	Earlier bool `json:"earlier"`
+}
+
 type BranchPayload struct {
 	Environment *nixspace.Environment `json:"environment"`
 	Version     *nixspace.Version     `json:"version"`
@@ -88,6 +95,12 @@ type Mutation struct {
 type PageInfo struct {
 	HasNextPage bool    `json:"hasNextPage"`
 	EndCursor   *string `json:"endCursor,omitempty"`
+}
+
+type PrebuildConnection struct {
+	Nodes      []nixspace.Prebuild `json:"nodes"`
+	PageInfo   *PageInfo           `json:"pageInfo"`
+	TotalCount int                 `json:"totalCount"`
 }
 
 type ProjectConnection struct {

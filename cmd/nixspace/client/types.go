@@ -125,25 +125,26 @@ type BuildUpdate struct {
 
 // Session is a machine of one version.
 type Session struct {
-	ID           nixspace.ID `json:"id"`
-	Ref          string      `json:"ref"`
-	Number       int         `json:"number"`
-	Environment  string      `json:"environmentRef"`
-	Version      *Version    `json:"version,omitempty"`
-	Status       lower       `json:"status"` // see [nixspace.SessionStatus]
-	Reason       string      `json:"reason"`
-	ReasonCode   string      `json:"reasonCode"`
-	Driver       string      `json:"driver"`
-	Isolation    string      `json:"isolation"`
-	Ephemeral    bool        `json:"ephemeral"`
-	Throwaway    bool        `json:"throwaway"`
-	Resuming     bool        `json:"resuming"`
-	ForkOf       *Identified `json:"forkOf,omitempty"`
-	Snapshot     *Began      `json:"snapshot,omitempty"`
-	StartedAt    *time.Time  `json:"startedAt"`
-	LastActivity *time.Time  `json:"lastActivity"`
-	EndedAt      *time.Time  `json:"endedAt"`
-	Machine      *Machine    `json:"machine,omitempty"`
+	ID           nixspace.ID    `json:"id"`
+	Ref          string         `json:"ref"`
+	Number       int            `json:"number"`
+	Environment  string         `json:"environmentRef"`
+	Version      *Version       `json:"version,omitempty"`
+	Status       lower          `json:"status"` // see [nixspace.SessionStatus]
+	Reason       string         `json:"reason"`
+	ReasonCode   string         `json:"reasonCode"`
+	Driver       string         `json:"driver"`
+	Isolation    string         `json:"isolation"`
+	Ephemeral    bool           `json:"ephemeral"`
+	Throwaway    bool           `json:"throwaway"`
+	Resuming     bool           `json:"resuming"`
+	ForkOf       *Identified    `json:"forkOf,omitempty"`
+	Snapshot     *Began         `json:"snapshot,omitempty"`
+	Prebuilt     *BeganPrebuilt `json:"prebuilt,omitempty"`
+	StartedAt    *time.Time     `json:"startedAt"`
+	LastActivity *time.Time     `json:"lastActivity"`
+	EndedAt      *time.Time     `json:"endedAt"`
+	Machine      *Machine       `json:"machine,omitempty"`
 }
 
 // Ended reports whether the session is stopped or failed.

@@ -278,7 +278,7 @@ func (s *server) openApp(ctx context.Context) (string, error) {
 		parts.Jobs = s.queue
 	}
 	s.running.App = app.New(app.Config{
-		Store: s.db, Packages: s.packages, Machines: s.machines, Workspaces: s.workspaces, Jobs: s.queue, Sources: parts,
+		Store: s.db, Packages: s.packages, Machines: s.machines, Workspaces: s.workspaces, Jobs: s.queue, Sources: parts, Prebuilds: s.queue,
 		Log: s.cfg.Log.With("part", "app"), HibernateAfter: s.cfg.HibernateAfter,
 		Collect: collect.CollectGarbage{OlderThan: &s.cfg.Collect.OlderThan, Sessions: s.cfg.Collect.Sessions},
 	})

@@ -43,3 +43,38 @@ func (r iteratorForAppendBuildLog) Err() error {
 func (q *Queries) AppendBuildLog(ctx context.Context, arg []AppendBuildLogParams) (int64, error) {
 	return q.db.CopyFrom(ctx, []string{"build_log_lines"}, []string{"build_id", "seq", "at", "text"}, &iteratorForAppendBuildLog{rows: arg})
 }
+
+// iteratorForAppendPrebuildLog implements pgx.CopyFromSource.
+type iteratorForAppendPrebuildLog struct {
+	rows                 []AppendPrebuildLogParams
+	skippedFirstNextCall bool
+}
+
+func (r *iteratorForAppendPrebuildLog) Next() bool {
+	if len(r.rows) == 0 {
+		return false
+	}
+	if !r.skippedFirstNextCall {
+		r.skippedFirstNextCall = true
+		return true
+	}
+	r.rows = r.rows[1:]
+	return len(r.rows) > 0
+}
+
+func (r iteratorForAppendPrebuildLog) Values() ([]interface{}, error) {
+	return []interface{}{
+		r.rows[0].PrebuildID,
+		r.rows[0].Seq,
+		r.rows[0].At,
+		r.rows[0].Text,
+	}, nil
+}
+
+func (r iteratorForAppendPrebuildLog) Err() error {
+	return nil
+}
+
+func (q *Queries) AppendPrebuildLog(ctx context.Context, arg []AppendPrebuildLogParams) (int64, error) {
+	return q.db.CopyFrom(ctx, []string{"prebuild_log_lines"}, []string{"prebuild_id", "seq", "at", "text"}, &iteratorForAppendPrebuildLog{rows: arg})
+}

@@ -45,6 +45,13 @@ type Environment struct {
 	LastSnapshot  int32
 }
 
+type EnvironmentCode struct {
+	EnvironmentID nixspace.ID
+	Workspace     string
+	Source        string
+	ChangedAt     time.Time
+}
+
 type EnvironmentVersion struct {
 	ID              nixspace.ID
 	EnvironmentID   nixspace.ID
@@ -104,6 +111,32 @@ type Merge struct {
 	Actor           string
 	CreatedAt       time.Time
 	FinishedAt      *time.Time
+}
+
+type Prebuild struct {
+	ID            nixspace.ID
+	Key           string
+	ProjectID     nixspace.ID
+	EnvironmentID nixspace.ID
+	VersionID     nixspace.ID
+	Workspace     string
+	ManifestHash  string
+	Status        string
+	Error         string
+	ErrorCode     string
+	SnapshotID    *nixspace.ID
+	CreatedAt     time.Time
+	CreatedBy     nixspace.ID
+	StartedAt     *time.Time
+	FinishedAt    *time.Time
+	UsedAt        time.Time
+}
+
+type PrebuildLogLine struct {
+	PrebuildID nixspace.ID
+	Seq        int64
+	At         time.Time
+	Text       string
 }
 
 type Project struct {

@@ -1,17 +1,20 @@
-package builds
+package work
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/app/records"
-	"github.com/nixspace/nixspace/app/work"
 )
 
-// Limits of a build's log.
+// LogPage is how many lines of a log are read at a time.
+const LogPage = 1000
+
+// Limits of a log.
 const (
 	maxLogLine  = 8 << 10 // bytes; longer lines are cut
 	maxLogLines = 100_000 // later ones are dropped, and the log says so
@@ -19,11 +22,12 @@ const (
 	logDelay    = 150 * time.Millisecond
 )
 
-// buildLog stores the lines of a build's log, in batches, in a goroutine that
-// ends with close.
-type buildLog struct {
-	app   *UseCases
-	build nixspace.ID
+// Log stores the lines that a build or a prebuild prints, in batches, in a goroutine
+// that ends with Close.
+type Log struct {
+	store nixspace.LogStore
+	id    nixspace.ID
+	log   *slog.Logger
 
 	mu      sync.Mutex
 	next    int64
@@ -34,20 +38,20 @@ type buildLog struct {
 	done    chan struct{}
 }
 
-// openBuildLog continues the log of a build, which has lines already when an
+// OpenLog continues the log of what has this ID, which has lines already when an
 // earlier run was interrupted.
-func (a *UseCases) openBuildLog(ctx context.Context, build nixspace.ID) (*buildLog, error) {
-	l := &buildLog{
-		app: a, build: build, next: 1,
+func OpenLog(ctx context.Context, store nixspace.LogStore, id nixspace.ID, log *slog.Logger) (*Log, error) {
+	l := &Log{
+		store: store, id: id, log: log, next: 1,
 		wake: make(chan struct{}, 1), full: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	for {
-		lines, err := a.records.Store.Read().Builds().Log(ctx, build, l.next-1, logPage)
+		lines, err := store.Log(ctx, id, l.next-1, LogPage)
 		if err != nil {
 			return nil, err
 		}
 		l.next += int64(len(lines))
-		if len(lines) < logPage {
+		if len(lines) < LogPage {
 			break
 		}
 	}
@@ -55,8 +59,8 @@ func (a *UseCases) openBuildLog(ctx context.Context, build nixspace.ID) (*buildL
 	return l, nil
 }
 
-// line adds one line, or several. It does not block on the database.
-func (l *buildLog) line(text string) {
+// Line adds one line, or several. It does not block on the database.
+func (l *Log) Line(text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	at := records.Now()
@@ -71,7 +75,7 @@ func (l *buildLog) line(text string) {
 		if l.next == maxLogLines {
 			t = "[the log is too long: the rest is not kept]"
 		}
-		l.pending = append(l.pending, nixspace.BuildLogLine{BuildID: l.build, Seq: l.next, At: at, Text: t})
+		l.pending = append(l.pending, nixspace.BuildLogLine{BuildID: l.id, Seq: l.next, At: at, Text: t})
 		l.next++
 	}
 	signal(l.wake)
@@ -87,7 +91,7 @@ func signal(c chan struct{}) {
 	}
 }
 
-func (l *buildLog) run(ctx context.Context) {
+func (l *Log) run(ctx context.Context) {
 	defer close(l.done)
 	for {
 		select {
@@ -104,9 +108,9 @@ func (l *buildLog) run(ctx context.Context) {
 			return
 		}
 		delay.Stop()
-		store, cancel := context.WithTimeout(ctx, work.RecordLimit)
+		store, cancel := context.WithTimeout(ctx, RecordLimit)
 		if err := l.flush(store); err != nil {
-			l.app.log.Warn("cannot store a build's log", "build", l.build, "error", err)
+			l.log.Warn("cannot store a log", "of", l.id, "error", err)
 		}
 		cancel()
 	}
@@ -114,7 +118,7 @@ func (l *buildLog) run(ctx context.Context) {
 
 // flush stores what is pending; after a failure it is tried again with the next
 // lines.
-func (l *buildLog) flush(ctx context.Context) error {
+func (l *Log) flush(ctx context.Context) error {
 	l.mu.Lock()
 	lines := l.pending
 	l.pending = nil
@@ -122,7 +126,7 @@ func (l *buildLog) flush(ctx context.Context) error {
 	if len(lines) == 0 {
 		return nil
 	}
-	err := l.app.records.Store.Read().Builds().AppendLog(ctx, lines)
+	err := l.store.AppendLog(ctx, lines)
 	if err != nil {
 		l.mu.Lock()
 		l.pending = append(lines, l.pending...)
@@ -131,8 +135,8 @@ func (l *buildLog) flush(ctx context.Context) error {
 	return err
 }
 
-// close stores the rest and ends the goroutine.
-func (l *buildLog) close(ctx context.Context) error {
+// Close stores the rest and ends the goroutine.
+func (l *Log) Close(ctx context.Context) error {
 	close(l.stop)
 	<-l.done
 	return l.flush(ctx)
