@@ -21,6 +21,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -336,9 +338,33 @@ func NeedDevelop(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if first, err := os.Stat("/proc/1/root"); err == nil && !os.SameFile(here, first) {
+	if there, err := rootOfNamespace(); err == nil && !os.SameFile(here, there) {
 		t.Skip("SKIPPED: nix develop does not work in a chroot")
 	}
+}
+
+// rootOfNamespace returns what / is to who enters this mount namespace, which only
+// root may do.
+func rootOfNamespace() (root os.FileInfo, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		if err = unix.Unshare(unix.CLONE_FS); err != nil {
+			return
+		}
+		var ns *os.File
+		if ns, err = os.Open("/proc/thread-self/ns/mnt"); err != nil {
+			return
+		}
+		defer ns.Close()
+		if err = unix.Setns(int(ns.Fd()), unix.CLONE_NEWNS); err != nil {
+			return
+		}
+		root, err = os.Stat("/")
+	}()
+	<-done
+	return root, err
 }
 
 // Delete deletes paths from the test's store. What kept them may be a connection
