@@ -144,7 +144,16 @@ let
         );
     }
     // lib.genAttrs [ "npm_10" "npm_11" ] (_: name: unit: run ./builders/npm.sh (common name unit))
-    // lib.genAttrs (lib.family wanted "go") (_: name: unit: run ./builders/go.sh (common name unit))
+    // lib.genAttrs (lib.family wanted "go") (
+      _: name: unit:
+      run ./builders/go.sh (
+        common name unit
+        // {
+          inherit (base) bash coreutils;
+          inherit (unit) version;
+        }
+      )
+    )
     // lib.genAttrs (lib.family wanted "nodejs") (
       _: name: unit:
       run ./builders/node.sh (
