@@ -42,10 +42,11 @@ bin/nixspace-guest:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $@ ./cmd/nixspace-guest
 	gzip -dc api/helper/bin/nixspace-guest.gz 2>/dev/null | cmp -s - $@ || gzip -9nc $@ >api/helper/bin/nixspace-guest.gz
 
-# npm is asked only when the lock file changed.
+# npm is asked only when what the lock file says changed, and not for its date:
+# npm ci begins by deleting what is there.
 ui/node_modules/.installed: ui/package-lock.json
-	cd ui && npm ci --prefer-offline --no-audit --no-fund --loglevel error
-	touch $@
+	cmp -s ui/package-lock.json $@ || (cd ui && npm ci --prefer-offline --no-audit --no-fund --loglevel error)
+	cp ui/package-lock.json $@
 
 ui/dist/site/index.html: ui/node_modules/.installed ui/index.html ui/vite.config.ts $(shell find ui/src ui/public ui/scripts -type f ! -name types.ts)
 	cd ui && npm run --silent build

@@ -100,6 +100,9 @@ type EnvironmentStore interface {
 	Lock(ctx context.Context, id ID) (*Environment, error)
 	// Update stores an environment's name, protection and deletion.
 	Update(ctx context.Context, e *Environment) error
+	// Search lists environments whose project/name holds every word, in any case;
+	// short names first, at most limit.
+	Search(ctx context.Context, words []string, limit int) ([]Environment, error)
 	// Refs lists every project/name, for suggestions; at most limit.
 	Refs(ctx context.Context, limit int) ([]string, error)
 }

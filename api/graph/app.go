@@ -77,6 +77,7 @@ type Projects interface {
 // Environments are the use cases of environments.
 type Environments interface {
 	Environments(ctx context.Context, project string) ([]nixspace.Environment, error)
+	SearchEnvironments(ctx context.Context, query string, limit int) ([]nixspace.Environment, error)
 	Environment(ctx context.Context, ref string) (*nixspace.Environment, error)
 	EnvironmentsByID(ctx context.Context, ids []nixspace.ID) ([]nixspace.Environment, error)
 	Branch(ctx context.Context, in environments.Branch) (*nixspace.Environment, *nixspace.Version, *nixspace.Build, error)
@@ -182,6 +183,7 @@ type Sources interface {
 	CancelFetch(ctx context.Context, id nixspace.ID) (*nixspace.SourceFetch, error)
 	WatchFetch(ctx context.Context, id nixspace.ID) (<-chan nixspace.SourceUpdate, error)
 	Detect(ctx context.Context, workspace, name string) (*fetches.Detection, error)
+	Readme(ctx context.Context, workspace string) (*fetches.Readme, error)
 	FlakeManifest(ctx context.Context, in fetches.FlakeQuery) (string, error)
 }
 

@@ -94,6 +94,7 @@ func complexity() gen.ComplexityRoot {
 	}
 	c.Query.Projects = func(child int, first *int, _ *string) int { return times(child, first) }
 	c.Query.Environments = func(child int, _ *string, first *int, _ *string) int { return times(child, first) }
+	c.Query.SearchEnvironments = func(child int, _ string, first *int) int { return times(child, first) }
 	c.Query.Sessions = func(child int, _ *string, _ *bool, first *int, _ *string) int { return times(child, first) }
 	c.Query.Packages = func(child int, _ string, first *int) int { return times(child, first) }
 	c.Query.Log = func(child int, _ []string, _ *string, first *int, _ *string) int { return times(child, first) }

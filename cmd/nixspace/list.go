@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/nixspace/nixspace/cmd/nixspace/client"
@@ -10,6 +12,7 @@ import (
 type listCmd struct {
 	What    string `arg:"" optional:"" enum:"environments,projects,sessions" default:"environments" help:"What to list: environments, projects or sessions (${default})."`
 	Project string `placeholder:"PROJECT" help:"Only environments of this project."`
+	Match   string `placeholder:"WORDS" help:"Only environments whose project/name holds every word, at most 500."`
 	Env     string `placeholder:"ENVIRONMENT" help:"Only sessions of this environment."`
 	All     bool   `short:"a" help:"Also sessions that do not run."`
 }
@@ -44,7 +47,7 @@ func (c *listCmd) Run(ctx context.Context, g *globals, std streams) error {
 			rows = append(rows, []string{s.Ref, sessionStatus(&s), ago(deref(s.StartedAt)), s.Isolation})
 		}
 	default:
-		es, err := api.Environments(ctx, c.Project)
+		es, err := c.environments(ctx, api)
 		if err != nil {
 			return err
 		}
@@ -57,6 +60,17 @@ func (c *listCmd) Run(ctx context.Context, g *globals, std streams) error {
 		return printJSON(std.Out, map[string]any{c.What: list})
 	}
 	return table(std.Out, header, rows)
+}
+
+func (c *listCmd) environments(ctx context.Context, api *client.Client) ([]client.Environment, error) {
+	if c.Match == "" {
+		return api.Environments(ctx, c.Project)
+	}
+	es, err := api.SearchEnvironments(ctx, c.Match)
+	if c.Project != "" {
+		es = slices.DeleteFunc(es, func(e client.Environment) bool { return !strings.HasPrefix(e.Ref, c.Project+"/") })
+	}
+	return es, err
 }
 
 func sessionStatus(s *client.Session) string {

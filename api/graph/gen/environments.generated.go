@@ -13,6 +13,7 @@ import (
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/api/graph/model"
 	"github.com/nixspace/nixspace/app/environments"
+	"github.com/nixspace/nixspace/app/fetches"
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
@@ -28,6 +29,7 @@ type EnvironmentResolver interface {
 }
 type ProjectResolver interface {
 	Environments(ctx context.Context, obj *nixspace.Project, first *int, after *string) (*model.EnvironmentConnection, error)
+	Readme(ctx context.Context, obj *nixspace.Project) (*fetches.Readme, error)
 }
 type VersionResolver interface {
 	Canonical(ctx context.Context, obj *nixspace.Version) (string, error)
@@ -1293,6 +1295,38 @@ func (ec *executionContext) fieldContext_Project_environments(ctx context.Contex
 	if fc.Args, err = ec.field_Project_environments_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Project_readme(ctx context.Context, field graphql.CollectedField, obj *nixspace.Project) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Project_readme(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Project().Readme(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *fetches.Readme) graphql.Marshaler {
+			return ec.marshalOReadme2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋappᚋfetchesᚐReadme(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Project_readme(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Project",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Readme(ctx, field)
+		},
 	}
 	return fc, nil
 }
@@ -2942,6 +2976,12 @@ func (ec *executionContext) _Project(ctx context.Context, sel ast.SelectionSet, 
 				true, true,
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Project_environments(ctx, field, obj)
+				})
+		case "readme":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Project_readme(ctx, field, obj)
 				})
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))

@@ -555,6 +555,7 @@ type ComplexityRoot struct {
 		CreatedAt    func(childComplexity int) int
 		Environments func(childComplexity int, first *int, after *string) int
 		ID           func(childComplexity int) int
+		Readme       func(childComplexity int) int
 		Slug         func(childComplexity int) int
 		Source       func(childComplexity int) int
 		Workspace    func(childComplexity int) int
@@ -567,36 +568,42 @@ type ComplexityRoot struct {
 	}
 
 	Query struct {
-		Blame         func(childComplexity int, ref string) int
-		Build         func(childComplexity int, id nixspace.ID) int
-		Detect        func(childComplexity int, workspace string, name string) int
-		Diff          func(childComplexity int, from string, to string, depth model.DiffDepth) int
-		Environment   func(childComplexity int, ref string) int
-		Environments  func(childComplexity int, project *string, first *int, after *string) int
-		FlakeManifest func(childComplexity int, input fetches.FlakeQuery) int
-		Log           func(childComplexity int, refs []string, project *string, first *int, after *string) int
-		Merge         func(childComplexity int, id nixspace.ID) int
-		MergeBases    func(childComplexity int, a string, b string) int
-		MergePreview  func(childComplexity int, input environments.Merge) int
-		Packages      func(childComplexity int, query string, first *int) int
-		Prebuild      func(childComplexity int, id nixspace.ID) int
-		Prebuilds     func(childComplexity int, of *string, first *int, after *string) int
-		Preparation   func(childComplexity int, ref string) int
-		Project       func(childComplexity int, ref string) int
-		Projects      func(childComplexity int, first *int, after *string) int
-		Reflog        func(childComplexity int, environment string, first *int, after *string) int
-		Server        func(childComplexity int) int
-		Session       func(childComplexity int, ref string) int
-		Sessions      func(childComplexity int, environment *string, all *bool, first *int, after *string) int
-		Snapshot      func(childComplexity int, ref string) int
-		Snapshots     func(childComplexity int, of *string, all *bool, first *int, after *string) int
-		SourceFetch   func(childComplexity int, id nixspace.ID) int
-		Suggestions   func(childComplexity int, ref string) int
-		Tags          func(childComplexity int, project *string) int
-		Templates     func(childComplexity int) int
-		Version       func(childComplexity int, ref string) int
-		Viewer        func(childComplexity int) int
-		Why           func(childComplexity int, ref string, what string, all bool) int
+		Blame              func(childComplexity int, ref string) int
+		Build              func(childComplexity int, id nixspace.ID) int
+		Detect             func(childComplexity int, workspace string, name string) int
+		Diff               func(childComplexity int, from string, to string, depth model.DiffDepth) int
+		Environment        func(childComplexity int, ref string) int
+		Environments       func(childComplexity int, project *string, first *int, after *string) int
+		FlakeManifest      func(childComplexity int, input fetches.FlakeQuery) int
+		Log                func(childComplexity int, refs []string, project *string, first *int, after *string) int
+		Merge              func(childComplexity int, id nixspace.ID) int
+		MergeBases         func(childComplexity int, a string, b string) int
+		MergePreview       func(childComplexity int, input environments.Merge) int
+		Packages           func(childComplexity int, query string, first *int) int
+		Prebuild           func(childComplexity int, id nixspace.ID) int
+		Prebuilds          func(childComplexity int, of *string, first *int, after *string) int
+		Preparation        func(childComplexity int, ref string) int
+		Project            func(childComplexity int, ref string) int
+		Projects           func(childComplexity int, first *int, after *string) int
+		Reflog             func(childComplexity int, environment string, first *int, after *string) int
+		SearchEnvironments func(childComplexity int, query string, first *int) int
+		Server             func(childComplexity int) int
+		Session            func(childComplexity int, ref string) int
+		Sessions           func(childComplexity int, environment *string, all *bool, first *int, after *string) int
+		Snapshot           func(childComplexity int, ref string) int
+		Snapshots          func(childComplexity int, of *string, all *bool, first *int, after *string) int
+		SourceFetch        func(childComplexity int, id nixspace.ID) int
+		Suggestions        func(childComplexity int, ref string) int
+		Tags               func(childComplexity int, project *string) int
+		Templates          func(childComplexity int) int
+		Version            func(childComplexity int, ref string) int
+		Viewer             func(childComplexity int) int
+		Why                func(childComplexity int, ref string, what string, all bool) int
+	}
+
+	Readme struct {
+		Path func(childComplexity int) int
+		Text func(childComplexity int) int
 	}
 
 	Realisation struct {
@@ -3141,6 +3148,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Project.ID(childComplexity), true
+	case "Project.readme":
+		if e.ComplexityRoot.Project.Readme == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Project.Readme(childComplexity), true
 	case "Project.slug":
 		if e.ComplexityRoot.Project.Slug == nil {
 			break
@@ -3378,6 +3391,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Reflog(childComplexity, args["environment"].(string), args["first"].(*int), args["after"].(*string)), true
+	case "Query.searchEnvironments":
+		if e.ComplexityRoot.Query.SearchEnvironments == nil {
+			break
+		}
+
+		args, err := ec.field_Query_searchEnvironments_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.SearchEnvironments(childComplexity, args["query"].(string), args["first"].(*int)), true
 	case "Query.server":
 		if e.ComplexityRoot.Query.Server == nil {
 			break
@@ -3495,6 +3519,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Why(childComplexity, args["ref"].(string), args["what"].(string), args["all"].(bool)), true
+
+	case "Readme.path":
+		if e.ComplexityRoot.Readme.Path == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Readme.Path(childComplexity), true
+	case "Readme.text":
+		if e.ComplexityRoot.Readme.Text == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Readme.Text(childComplexity), true
 
 	case "Realisation.closureDigest":
 		if e.ComplexityRoot.Realisation.ClosureDigest == nil {
@@ -5678,6 +5715,22 @@ type Server {
   version: String!
 }
 `, BuiltIn: false},
+	{Name: "../schema/search.graphqls", Input: `extend type Query {
+  "Environments whose project/name holds every word of the query, in any case; short names first."
+  searchEnvironments(query: String!, first: Int = 20): [Environment!]!
+}
+
+extend type Project {
+  "What the code says about itself: the readme at its root. Null where there is none."
+  readme: Readme
+}
+
+type Readme {
+  path: String!
+  "At most 256 KiB. It is the code's own, and not to be trusted."
+  text: String!
+}
+`, BuiltIn: false},
 	{Name: "../schema/services.graphqls", Input: `extend type Mutation {
   "Starts, stops or restarts one service of a session; returns once it is ready, done or stopped. A hibernated session is resumed first."
   controlService(session: String!, name: String!, action: ServiceAction!): Service!
@@ -7035,6 +7088,8 @@ func (ec *executionContext) childFields_Project(ctx context.Context, field graph
 		return ec.fieldContext_Project_createdAt(ctx, field)
 	case "environments":
 		return ec.fieldContext_Project_environments(ctx, field)
+	case "readme":
+		return ec.fieldContext_Project_readme(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Project", field.Name)
 }
@@ -7049,6 +7104,16 @@ func (ec *executionContext) childFields_ProjectConnection(ctx context.Context, f
 		return ec.fieldContext_ProjectConnection_totalCount(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ProjectConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_Readme(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "path":
+		return ec.fieldContext_Readme_path(ctx, field)
+	case "text":
+		return ec.fieldContext_Readme_text(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Readme", field.Name)
 }
 
 func (ec *executionContext) childFields_Realisation(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

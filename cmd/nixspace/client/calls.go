@@ -83,6 +83,14 @@ func (c *Client) Environments(ctx context.Context, project string) ([]Environmen
 	})
 }
 
+// SearchEnvironments returns environments whose reference holds every word.
+func (c *Client) SearchEnvironments(ctx context.Context, words string) ([]Environment, error) {
+	var out struct{ R []Environment }
+	err := c.query(ctx, `query($q:String!,$n:Int){r:searchEnvironments(query:$q,first:$n){`+environmentFields+` head{`+headFields+`}}}`,
+		map[string]any{"q": words, "n": 500}, &out)
+	return out.R, err
+}
+
 // Environment returns one environment by reference, with its manifest and what
 // was built for it.
 func (c *Client) Environment(ctx context.Context, ref string) (*Environment, error) {

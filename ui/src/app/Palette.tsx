@@ -1,8 +1,8 @@
 import { useNavigate } from "@solidjs/router";
-import { createEffect, createMemo, createSignal, For, on, Show } from "solid-js";
+import { createDeferred, createEffect, createMemo, createSignal, For, on, Show } from "solid-js";
 import { gql } from "../api/gql";
 import { live } from "../api/live";
-import type { PaletteQuery } from "../api/types";
+import type { PaletteQuery, PaletteSearchQuery, PaletteSearchQueryVariables } from "../api/types";
 import { Dialog } from "../components/Dialog";
 import { Icon, type IconName } from "../components/Icon";
 import { sessionTone, sessionWord } from "../components/Status";
@@ -13,9 +13,13 @@ import { setTheme } from "./theme";
 const PaletteDoc = gql<PaletteQuery>(/* GraphQL */ `
   query Palette {
     projects(first: 200) { nodes { id slug } }
-    environments(first: 500) { nodes { id ref } }
+    environments(first: 100) { totalCount nodes { id ref } }
     sessions(first: 100) { nodes { id ref status } }
   }
+`);
+
+const SearchDoc = gql<PaletteSearchQuery, PaletteSearchQueryVariables>(/* GraphQL */ `
+  query PaletteSearch($query: String!) { searchEnvironments(query: $query, first: 30) { id ref } }
 `);
 
 interface Entry {
@@ -33,6 +37,19 @@ export function Palette(props: { onClose: () => void; onHelp: () => void }) {
   const [typed, setTyped] = createSignal("");
   const [at, setAt] = createSignal(0);
   const known = live(PaletteDoc, () => ({}));
+  // The page knows some environments; where there are more, the server looks through all.
+  const query = createDeferred(typed, { timeoutMs: 150 });
+  const more = () => (known.data()?.environments.totalCount ?? 0) > (known.data()?.environments.nodes.length ?? 0);
+  const searched = live(
+    SearchDoc,
+    () => (more() && query().trim() ? { query: query() } : undefined),
+    () => false,
+  );
+  const environments = createMemo(() => {
+    const all = new Map(known.data()?.environments.nodes.map((e) => [e.id, e]));
+    if (query().trim()) for (const e of searched.data()?.searchEnvironments ?? []) all.set(e.id, e);
+    return [...all.values()];
+  });
   const to = (path: string) => () => {
     props.onClose();
     navigate(path);
@@ -92,7 +109,7 @@ export function Palette(props: { onClose: () => void; onHelp: () => void }) {
       ...k.projects.nodes.map(
         (p): Entry => ({ group: "Projects", icon: "layers", text: p.slug, run: to(`/p/${p.slug}`) }),
       ),
-      ...k.environments.nodes.map(
+      ...environments().map(
         (e): Entry => ({ group: "Environments", icon: "branch", text: e.ref, run: to(`/e/${e.ref}`) }),
       ),
     ];

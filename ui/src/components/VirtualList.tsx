@@ -21,6 +21,8 @@ export function VirtualList<T>(props: {
   items: readonly T[];
   height: number;
   label: string;
+  /** Whether the items are rows of a table: whoever draws them says so, and the list is their group. */
+  rows?: boolean;
   children: (item: T, index: number) => JSX.Element;
 }) {
   let box!: HTMLUListElement;
@@ -46,6 +48,7 @@ export function VirtualList<T>(props: {
     <ul
       ref={box}
       class="virtual"
+      role={props.rows ? "rowgroup" : undefined}
       aria-label={props.label}
       data-rows={props.items.length}
       style={{ height: `${props.items.length * props.height}px`, "--row": `${props.height}px` }}
@@ -53,8 +56,9 @@ export function VirtualList<T>(props: {
       <For each={rows()}>
         {(item, i) => (
           <li
-            aria-setsize={props.items.length}
-            aria-posinset={window().from + i() + 1}
+            role={props.rows ? "presentation" : undefined}
+            aria-setsize={props.rows ? undefined : props.items.length}
+            aria-posinset={props.rows ? undefined : window().from + i() + 1}
             style={{ top: `${(window().from + i()) * props.height}px` }}
           >
             {props.children(item, window().from + i())}
