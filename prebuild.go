@@ -99,8 +99,12 @@ type PrebuildUse interface {
 	Best(ctx context.Context, p *Prebuild) (*Prebuild, error)
 	// Of returns the prebuild that a snapshot is of.
 	Of(ctx context.Context, snapshot ID) (*Prebuild, error)
-	// Use notes that a session begins from a prebuild.
-	Use(ctx context.Context, id ID, at time.Time) error
+	// Use notes that a session begins from a prebuild, and whether that is one of other
+	// code or another manifest than the session's.
+	Use(ctx context.Context, id, session ID, earlier bool, at time.Time) error
+	// BeganFrom returns what Use noted of a session. It fails with kind [KindNotFound]
+	// where that is nothing, or the prebuild is gone.
+	BeganFrom(ctx context.Context, session ID) (p *Prebuild, earlier bool, err error)
 	LogStore
 }
 

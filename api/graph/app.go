@@ -36,6 +36,14 @@ type App interface {
 	Services
 	Garbage
 	Prebuilds
+	Codes
+}
+
+// Codes are the use cases of the code of single environments.
+type Codes interface {
+	AddEnvironment(ctx context.Context, in environments.AddEnvironment) (*nixspace.Environment, *nixspace.Build, error)
+	ChangeCode(ctx context.Context, in environments.ChangeCode) (*nixspace.Environment, error)
+	CodeOf(ctx context.Context, env nixspace.ID) (*nixspace.EnvironmentCode, error)
 }
 
 // Prebuilds are the use cases of code that is made ready.

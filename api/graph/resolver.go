@@ -3,6 +3,7 @@ package graph
 //go:generate go tool -modfile=../../tools/go.mod gqlgen generate
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -50,6 +51,19 @@ func pump[T any](ctx context.Context, in <-chan T) <-chan *T {
 		}
 	}()
 	return out
+}
+
+// origin says what to fetch to get code anew; nil for what somebody sent.
+func origin(c *nixspace.EnvironmentCode) *model.CodeOrigin {
+	if c.Fetch == nil || c.Fetch.Code == nil || c.Fetch.Source.Kind == nixspace.SourceTemplate {
+		return nil
+	}
+	s := c.Fetch.Source
+	o := &model.CodeOrigin{Source: s.URL, Ref: s.Ref, Dir: s.Dir}
+	if s.Path != "" { // which part of it is the reference was found by the fetch
+		o.Ref, o.Dir = cmp.Or(c.Fetch.Code.Ref, c.Fetch.Code.Commit), c.Fetch.Code.Dir
+	}
+	return o
 }
 
 // orNil turns "not found" into nothing.

@@ -46,7 +46,9 @@ func (u *UseCases) Begin(ctx context.Context, actor nixspace.Actor, tx records.T
 	if best == nil {
 		return nil, nil
 	}
-	begin := &sessions.Beginning{Snapshot: best.Snapshot, DiskOnly: best.ManifestHash != p.ManifestHash}
+	begin := &sessions.Beginning{
+		Prebuild: best.ID, Snapshot: best.Snapshot, DiskOnly: best.ManifestHash != p.ManifestHash, Earlier: best.Key != p.Key,
+	}
 	if begin.DiskOnly {
 		if ok, err := sameData(ctx, tx, best.VersionID, v); err != nil || !ok {
 			return nil, err
@@ -55,7 +57,7 @@ func (u *UseCases) Begin(ctx context.Context, actor nixspace.Actor, tx records.T
 	if best.Workspace != p.Workspace && u.cfg.Trees == nil {
 		return nil, nil
 	}
-	return begin, tx.Prebuilds().Use(ctx, best.ID, records.Now())
+	return begin, nil
 }
 
 // sameData reports whether one version can use the data of another one.

@@ -156,25 +156,14 @@ func (u *UseCases) Prepared(ctx context.Context, ref string) (*Preparation, erro
 // that was one of other code or another manifest.
 func (u *UseCases) BeganFrom(ctx context.Context, s *nixspace.Session) (p *nixspace.Prebuild, earlier bool, err error) {
 	tx, err := u.cfg.Records.Read(ctx)
-	if err != nil || s.SnapshotID == "" {
+	if err != nil {
 		return nil, false, err
 	}
-	p, err = tx.Prebuilds().Of(ctx, s.SnapshotID)
+	p, earlier, err = tx.Prebuilds().BeganFrom(ctx, s.ID)
 	if records.NotFound(err) {
 		return nil, false, nil
 	}
-	if err != nil {
-		return nil, false, err
-	}
-	v, err := records.OneVersion(ctx, tx, s.EnvironmentVersionID)
-	if err != nil {
-		return nil, false, err
-	}
-	code, err := tx.Code().Of(ctx, s.EnvironmentID)
-	if err != nil {
-		return nil, false, err
-	}
-	return p, p.ManifestHash != v.ManifestHash || p.Workspace != code.Workspace, nil
+	return p, earlier, err
 }
 
 // CommitOf returns the commit of a prebuild's code; empty where it has none.

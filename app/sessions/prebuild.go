@@ -19,8 +19,29 @@ type Prebuilds interface {
 
 // Beginning is what a session begins from.
 type Beginning struct {
-	Snapshot nixspace.ID
-	DiskOnly bool
+	Prebuild, Snapshot nixspace.ID
+	DiskOnly           bool
+	Earlier            bool // it is of other code, or of another manifest
+}
+
+// insert adds a new session of a version, which begins from a prebuild where there is
+// one.
+func (a *UseCases) insert(ctx context.Context, actor nixspace.Actor, tx records.Tx, env *nixspace.Environment, v *nixspace.Version, s *nixspace.Session) error {
+	var begin *Beginning
+	if a.prebuilds != nil {
+		var err error
+		// Who wants a session for one command alone does not wait for anything better.
+		if begin, err = a.prebuilds.Begin(ctx, actor, tx, env, v, !s.Ephemeral); err != nil {
+			return err
+		}
+	}
+	if begin != nil {
+		s.SnapshotID, s.NeedsSnapshot, s.DiskOnly = begin.Snapshot, begin.Snapshot, begin.DiskOnly
+	}
+	if err := tx.Sessions().Create(ctx, s); err != nil || begin == nil {
+		return err
+	}
+	return tx.Prebuilds().Use(ctx, begin.Prebuild, s.ID, begin.Earlier, s.StartedAt)
 }
 
 // PrebuildSpec builds what the machine of a prebuild needs, where that was not done,

@@ -53,17 +53,7 @@ func (a *UseCases) StartSession(ctx context.Context, in StartSession) (*nixspace
 			ID: nixspace.NewID(), EnvironmentID: env.ID, EnvironmentVersionID: v.ID, Status: nixspace.SessionCreating,
 			Generation: 1, Ephemeral: in.Ephemeral, StartedAt: at, Since: at, LastActivity: at, CreatedBy: actor.ID,
 		}
-		if a.prebuilds != nil {
-			// Who wants a session for one command alone does not wait for anything better.
-			begin, err := a.prebuilds.Begin(ctx, actor, tx, env, v, !in.Ephemeral)
-			if err != nil {
-				return err
-			}
-			if begin != nil {
-				s.SnapshotID, s.NeedsSnapshot, s.DiskOnly = begin.Snapshot, begin.Snapshot, begin.DiskOnly
-			}
-		}
-		if err := tx.Sessions().Create(ctx, s); err != nil {
+		if err := a.insert(ctx, actor, tx, env, v, s); err != nil {
 			return err
 		}
 		return sessionEvent(ctx, tx, actor, s)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/nixspace/nixspace"
@@ -19,7 +20,7 @@ import (
 )
 
 type createCmd struct {
-	Name     string `arg:"" help:"The project's name, and that of its first environment."`
+	Name     string `arg:"" help:"The project's name, and that of its first environment; or PROJECT/NAME, for another environment in a project that there is."`
 	Source   string `arg:"" optional:"" default:"." help:"Where the code is: a folder (in a git work tree, without what git ignores), an archive or flake.nix, the address of a repository, or template:NAME."`
 	Manifest string `xor:"definition" placeholder:"FILE" help:"The manifest (- for standard input). Without it, the nixspace.toml of the code, or else one made of what its other files say."`
 	Flake    string `xor:"definition" placeholder:"DIR" help:"Make the environment of a flake: a folder, or its flake.nix; of code from elsewhere, a folder in it (. for its root). A nixspace.toml beside it comes on top."`
@@ -56,8 +57,14 @@ func (l codeLimit) limits() nixspace.CodeLimits {
 
 // Run makes a project.
 func (c *createCmd) Run(ctx context.Context, g *globals, std streams) error {
-	if err := nixspace.CheckName("a project", c.Name); err != nil {
+	slug, name, within := strings.Cut(c.Name, "/")
+	if err := nixspace.CheckName("a project", slug); err != nil {
 		return err
+	}
+	if within {
+		if err := nixspace.CheckName("an environment", name); err != nil {
+			return err
+		}
 	}
 	text, err := "", error(nil)
 	elsewhere := c.Flake != "" && c.elsewhere()
@@ -101,7 +108,7 @@ func (c *createCmd) Run(ctx context.Context, g *globals, std streams) error {
 	}
 	var found *client.Detection
 	if text == "" && from.workspace != "" {
-		if found, err = api.Detect(ctx, from.workspace, c.Name); err != nil {
+		if found, err = api.Detect(ctx, from.workspace, slug); err != nil {
 			return err
 		}
 		if found.Own || len(found.Choices) > 0 || len(edits) > 0 {
@@ -132,7 +139,13 @@ func (c *createCmd) Run(ctx context.Context, g *globals, std streams) error {
 		_, err := io.WriteString(std.Out, text)
 		return err
 	}
-	project, environment, build, err := api.CreateProject(ctx, c.Name, from.source, from.workspace, text, "")
+	create := func() (*client.Project, *client.Environment, *client.Build, error) {
+		if within {
+			return api.AddEnvironment(ctx, slug, name, from.source, from.workspace, text, "")
+		}
+		return api.CreateProject(ctx, slug, from.source, from.workspace, text, "")
+	}
+	project, environment, build, err := create()
 	if err != nil {
 		return err
 	}
@@ -143,7 +156,7 @@ func (c *createCmd) Run(ctx context.Context, g *globals, std streams) error {
 	}
 	setup, setupErr := (*client.Prebuild)(nil), error(nil)
 	if !c.NoSetup {
-		setup, setupErr = c.prepare(ctx, api, d, environment.Ref)
+		setup, setupErr = prepare(ctx, api, d, environment.Ref, c.Detach)
 	}
 	d.Close()
 	if g.JSON {
@@ -155,13 +168,13 @@ func (c *createCmd) Run(ctx context.Context, g *globals, std streams) error {
 	return printHead(std.Out, environment, build, time.Since(begin))
 }
 
-// prepare runs the setup of a new environment, if it has one.
-func (c *createCmd) prepare(ctx context.Context, api *client.Client, d *term.Display, ref string) (*client.Prebuild, error) {
+// prepare runs the setup of an environment, if it has one.
+func prepare(ctx context.Context, api *client.Client, d *term.Display, ref string, detach bool) (*client.Prebuild, error) {
 	p, err := api.RequestPrebuild(ctx, ref, false)
 	if nixspace.ErrorCode(err) == "setup_missing" || nixspace.ErrorCode(err) == "prebuilds_unavailable" {
 		return nil, nil
 	}
-	if err != nil || c.Detach {
+	if err != nil || detach {
 		return p, err
 	}
 	return followPrebuild(ctx, api, d, p, false)

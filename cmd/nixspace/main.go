@@ -44,6 +44,7 @@ type commands struct {
 	Remove    removeCmd    `cmd:"" group:"environments" help:"Remove packages from an environment."`
 	Flake     flakeCmd     `cmd:"" group:"environments" help:"Show and change the flake of an environment that is made of one."`
 	Build     buildCmd     `cmd:"" group:"environments" help:"Build an environment or version."`
+	Pull      pullCmd      `cmd:"" group:"environments" help:"Give an environment newer code, or other code."`
 	Prebuild  prebuildCmd  `cmd:"" group:"environments" help:"Make an environment's code ready before it is opened; list, follow and delete that."`
 	Diff      diffCmd      `cmd:"" group:"environments" help:"Show what differs between two environments or versions."`
 	Why       whyCmd       `cmd:"" group:"environments" help:"Show why a package is in an environment."`

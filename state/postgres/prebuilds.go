@@ -116,8 +116,20 @@ func (s prebuilds) Transition(ctx context.Context, p *nixspace.Prebuild, from ..
 	return n == 1, mapError(err, "change a prebuild")
 }
 
-func (s prebuilds) Use(ctx context.Context, id nixspace.ID, at time.Time) error {
-	return mapError(s.q.UsePrebuild(ctx, db.UsePrebuildParams{ID: id, UsedAt: at}), "note the use of a prebuild")
+func (s prebuilds) Use(ctx context.Context, id, session nixspace.ID, earlier bool, at time.Time) error {
+	err := s.q.InsertSessionPrebuild(ctx, db.InsertSessionPrebuildParams{SessionID: session, PrebuildID: id, Earlier: earlier})
+	if err == nil {
+		err = s.q.UsePrebuild(ctx, db.UsePrebuildParams{ID: id, UsedAt: at})
+	}
+	return mapError(err, "note the use of a prebuild")
+}
+
+func (s prebuilds) BeganFrom(ctx context.Context, session nixspace.ID) (*nixspace.Prebuild, bool, error) {
+	row, err := s.q.PrebuildOfSession(ctx, session)
+	if err != nil {
+		return nil, false, oneError(err, "prebuild of session", session)
+	}
+	return prebuild(row.Prebuild, row.Slug, row.Name), row.Earlier, nil
 }
 
 func (s prebuilds) Delete(ctx context.Context, id nixspace.ID) error {

@@ -26,6 +26,8 @@ type EnvironmentResolver interface {
 	Head(ctx context.Context, obj *nixspace.Environment) (*nixspace.Version, error)
 	Versions(ctx context.Context, obj *nixspace.Environment, first *int, after *string) (*model.VersionConnection, error)
 	Sessions(ctx context.Context, obj *nixspace.Environment, all *bool) ([]nixspace.Session, error)
+
+	Code(ctx context.Context, obj *nixspace.Environment) (*model.Code, error)
 }
 type ProjectResolver interface {
 	Environments(ctx context.Context, obj *nixspace.Project, first *int, after *string) (*model.EnvironmentConnection, error)
@@ -821,6 +823,38 @@ func (ec *executionContext) _Environment_updatedAt(ctx context.Context, field gr
 }
 func (ec *executionContext) fieldContext_Environment_updatedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Environment", field, false, false, "Time")
+}
+
+func (ec *executionContext) _Environment_code(ctx context.Context, field graphql.CollectedField, obj *nixspace.Environment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Environment_code(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Environment().Code(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Code) graphql.Marshaler {
+			return ec.marshalNCode2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚋapiᚋgraphᚋmodelᚐCode(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Environment_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Environment",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Code(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _Environment_protected(ctx context.Context, field graphql.CollectedField, obj *nixspace.Environment) (ret graphql.Marshaler) {
@@ -2797,6 +2831,12 @@ func (ec *executionContext) _Environment(ctx context.Context, sel ast.SelectionS
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "code":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Environment_code(ctx, field, obj)
+				})
 		case "protected":
 			out.Values[i] = ec._Environment_protected(ctx, field, obj)
 			if out.Values[i] == graphql.Null {

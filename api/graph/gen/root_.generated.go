@@ -127,6 +127,19 @@ type ComplexityRoot struct {
 		Size  func(childComplexity int) int
 	}
 
+	Code struct {
+		Commit    func(childComplexity int) int
+		Origin    func(childComplexity int) int
+		Source    func(childComplexity int) int
+		Workspace func(childComplexity int) int
+	}
+
+	CodeOrigin struct {
+		Dir    func(childComplexity int) int
+		Ref    func(childComplexity int) int
+		Source func(childComplexity int) int
+	}
+
 	Collection struct {
 		DryRun func(childComplexity int) int
 		Failed func(childComplexity int) int
@@ -232,6 +245,7 @@ type ComplexityRoot struct {
 	}
 
 	Environment struct {
+		Code         func(childComplexity int) int
 		CreatedAt    func(childComplexity int) int
 		DeletedAt    func(childComplexity int) int
 		FlakeContent func(childComplexity int) int
@@ -420,6 +434,7 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
+		AddEnvironment      func(childComplexity int, input environments.AddEnvironment) int
 		Branch              func(childComplexity int, input environments.Branch) int
 		BranchWithData      func(childComplexity int, input environments.Branch, session string) int
 		Build               func(childComplexity int, version string) int
@@ -427,6 +442,7 @@ type ComplexityRoot struct {
 		CancelFetch         func(childComplexity int, id nixspace.ID) int
 		CancelPrebuild      func(childComplexity int, id nixspace.ID) int
 		Change              func(childComplexity int, input environments.Change) int
+		ChangeCode          func(childComplexity int, input environments.ChangeCode) int
 		CherryPick          func(childComplexity int, input environments.Pick) int
 		CloseTerminal       func(childComplexity int, session string, name string) int
 		CollectGarbage      func(childComplexity int, input model.CollectGarbageInput) int
@@ -1129,6 +1145,50 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ClosureTotal.Size(childComplexity), true
 
+	case "Code.commit":
+		if e.ComplexityRoot.Code.Commit == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Code.Commit(childComplexity), true
+	case "Code.origin":
+		if e.ComplexityRoot.Code.Origin == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Code.Origin(childComplexity), true
+	case "Code.source":
+		if e.ComplexityRoot.Code.Source == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Code.Source(childComplexity), true
+	case "Code.workspace":
+		if e.ComplexityRoot.Code.Workspace == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Code.Workspace(childComplexity), true
+
+	case "CodeOrigin.dir":
+		if e.ComplexityRoot.CodeOrigin.Dir == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CodeOrigin.Dir(childComplexity), true
+	case "CodeOrigin.ref":
+		if e.ComplexityRoot.CodeOrigin.Ref == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CodeOrigin.Ref(childComplexity), true
+	case "CodeOrigin.source":
+		if e.ComplexityRoot.CodeOrigin.Source == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CodeOrigin.Source(childComplexity), true
+
 	case "Collection.dryRun":
 		if e.ComplexityRoot.Collection.DryRun == nil {
 			break
@@ -1549,6 +1609,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.EgressHost.Sent(childComplexity), true
 
+	case "Environment.code":
+		if e.ComplexityRoot.Environment.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Environment.Code(childComplexity), true
 	case "Environment.createdAt":
 		if e.ComplexityRoot.Environment.CreatedAt == nil {
 			break
@@ -2330,6 +2396,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.MergePayload.Version(childComplexity), true
 
+	case "Mutation.addEnvironment":
+		if e.ComplexityRoot.Mutation.AddEnvironment == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_addEnvironment_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.AddEnvironment(childComplexity, args["input"].(environments.AddEnvironment)), true
 	case "Mutation.branch":
 		if e.ComplexityRoot.Mutation.Branch == nil {
 			break
@@ -2407,6 +2484,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.Change(childComplexity, args["input"].(environments.Change)), true
+	case "Mutation.changeCode":
+		if e.ComplexityRoot.Mutation.ChangeCode == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_changeCode_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ChangeCode(childComplexity, args["input"].(environments.ChangeCode)), true
 	case "Mutation.cherryPick":
 		if e.ComplexityRoot.Mutation.CherryPick == nil {
 			break
@@ -4546,7 +4634,9 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 	ec := newExecutionContext(opCtx, e, make(chan graphql.DeferredResult))
 	inputUnmarshalers := func() *graphql.InputUnmarshalerIndex {
 		return graphql.NewInputUnmarshalerIndex(
+			graphql.NewInputUnmarshaler("AddEnvironmentInput", ec.unmarshalInputAddEnvironmentInput),
 			graphql.NewInputUnmarshaler("BranchInput", ec.unmarshalInputBranchInput),
+			graphql.NewInputUnmarshaler("ChangeCodeInput", ec.unmarshalInputChangeCodeInput),
 			graphql.NewInputUnmarshaler("ChangeInput", ec.unmarshalInputChangeInput),
 			graphql.NewInputUnmarshaler("CollectGarbageInput", ec.unmarshalInputCollectGarbageInput),
 			graphql.NewInputUnmarshaler("CreateProjectInput", ec.unmarshalInputCreateProjectInput),
@@ -4658,6 +4748,55 @@ func newExecutionContext(
 }
 
 var sources = []*ast.Source{
+	{Name: "../schema/code.graphqls", Input: `extend type Mutation {
+  "Makes an environment in a project that there is, from code of its own. It is no branch of another one."
+  addEnvironment(input: AddEnvironmentInput!): CreateProjectPayload!
+  "Gives an environment other code. Sessions that are started from then on have it."
+  changeCode(input: ChangeCodeInput!): Environment!
+}
+
+input AddEnvironmentInput {
+  project: String!
+  name: String!
+  "Where the code came from, in words."
+  source: String! = ""
+  "The digest that an upload or a fetch returned; empty for the project's code."
+  workspace: String! = ""
+  "nixspace.toml; read from the code when empty."
+  manifest: String! = ""
+  message: String! = ""
+}
+
+input ChangeCodeInput {
+  ref: String!
+  "The digest that an upload or a fetch returned."
+  workspace: String!
+  "Where the code came from, in words."
+  source: String! = ""
+}
+
+extend type Environment {
+  "What sessions find in /workspace: the environment's own code, or its project's."
+  code: Code!
+}
+
+type Code {
+  "Its digest; empty for none."
+  workspace: String!
+  "Where it is from, in words."
+  source: String!
+  "Empty where it has none, or it is not known."
+  commit: String!
+  "What to ask fetchSource for to get it anew; null where somebody sent it."
+  origin: CodeOrigin
+}
+
+type CodeOrigin {
+  source: String!
+  ref: String!
+  dir: String!
+}
+`, BuiltIn: false},
 	{Name: "../schema/diff.graphqls", Input: `extend type Query {
   """
   The difference between two versions. Without from, an environment that was
@@ -6304,6 +6443,32 @@ func (ec *executionContext) childFields_ClosureTotal(ctx context.Context, field 
 	return nil, fmt.Errorf("no field named %q was found under type ClosureTotal", field.Name)
 }
 
+func (ec *executionContext) childFields_Code(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "workspace":
+		return ec.fieldContext_Code_workspace(ctx, field)
+	case "source":
+		return ec.fieldContext_Code_source(ctx, field)
+	case "commit":
+		return ec.fieldContext_Code_commit(ctx, field)
+	case "origin":
+		return ec.fieldContext_Code_origin(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Code", field.Name)
+}
+
+func (ec *executionContext) childFields_CodeOrigin(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "source":
+		return ec.fieldContext_CodeOrigin_source(ctx, field)
+	case "ref":
+		return ec.fieldContext_CodeOrigin_ref(ctx, field)
+	case "dir":
+		return ec.fieldContext_CodeOrigin_dir(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CodeOrigin", field.Name)
+}
+
 func (ec *executionContext) childFields_Collection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "dryRun":
@@ -6540,6 +6705,8 @@ func (ec *executionContext) childFields_Environment(ctx context.Context, field g
 		return ec.fieldContext_Environment_createdAt(ctx, field)
 	case "updatedAt":
 		return ec.fieldContext_Environment_updatedAt(ctx, field)
+	case "code":
+		return ec.fieldContext_Environment_code(ctx, field)
 	case "protected":
 		return ec.fieldContext_Environment_protected(ctx, field)
 	case "deletedAt":

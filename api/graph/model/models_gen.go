@@ -30,6 +30,23 @@ type ChangePayload struct {
 	Build   *nixspace.Build   `json:"build,omitempty"`
 }
 
+type Code struct {
+	// Its digest; empty for none.
+	Workspace string `json:"workspace"`
+	// Where it is from, in words.
+	Source string `json:"source"`
+	// Empty where it has none, or it is not known.
+	Commit string `json:"commit"`
+	// What to ask fetchSource for to get it anew; null where somebody sent it.
+	Origin *CodeOrigin `json:"origin,omitempty"`
+}
+
+type CodeOrigin struct {
+	Source string `json:"source"`
+	Ref    string `json:"ref"`
+	Dir    string `json:"dir"`
+}
+
 type CollectGarbageInput struct {
 	// Only say what would go.
 	DryRun bool `json:"dryRun"`

@@ -184,6 +184,12 @@ type Session struct {
 	NeedsSnapshot        *nixspace.ID
 }
 
+type SessionPrebuild struct {
+	SessionID  nixspace.ID
+	PrebuildID nixspace.ID
+	Earlier    bool
+}
+
 type Snapshot struct {
 	ID            nixspace.ID
 	EnvironmentID nixspace.ID

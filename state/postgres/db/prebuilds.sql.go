@@ -182,6 +182,21 @@ func (q *Queries) InsertPrebuild(ctx context.Context, arg InsertPrebuildParams) 
 	return result.RowsAffected(), nil
 }
 
+const insertSessionPrebuild = `-- name: InsertSessionPrebuild :exec
+INSERT INTO session_prebuilds (session_id, prebuild_id, earlier) VALUES ($1, $2, $3)
+`
+
+type InsertSessionPrebuildParams struct {
+	SessionID  nixspace.ID
+	PrebuildID nixspace.ID
+	Earlier    bool
+}
+
+func (q *Queries) InsertSessionPrebuild(ctx context.Context, arg InsertSessionPrebuildParams) error {
+	_, err := q.db.Exec(ctx, insertSessionPrebuild, arg.SessionID, arg.PrebuildID, arg.Earlier)
+	return err
+}
+
 const prebuildByID = `-- name: PrebuildByID :one
 SELECT b.id, b.key, b.project_id, b.environment_id, b.version_id, b.workspace, b.manifest_hash, b.status, b.error, b.error_code, b.snapshot_id, b.created_at, b.created_by, b.started_at, b.finished_at, b.used_at, p.slug, e.name
 FROM prebuilds AS b JOIN environments AS e ON e.id = b.environment_id JOIN projects AS p ON p.id = b.project_id
@@ -291,6 +306,47 @@ func (q *Queries) PrebuildLog(ctx context.Context, arg PrebuildLogParams) ([]Pre
 		return nil, err
 	}
 	return items, nil
+}
+
+const prebuildOfSession = `-- name: PrebuildOfSession :one
+SELECT b.id, b.key, b.project_id, b.environment_id, b.version_id, b.workspace, b.manifest_hash, b.status, b.error, b.error_code, b.snapshot_id, b.created_at, b.created_by, b.started_at, b.finished_at, b.used_at, p.slug, e.name, s.earlier
+FROM session_prebuilds AS s JOIN prebuilds AS b ON b.id = s.prebuild_id
+    JOIN environments AS e ON e.id = b.environment_id JOIN projects AS p ON p.id = b.project_id
+WHERE s.session_id = $1
+`
+
+type PrebuildOfSessionRow struct {
+	Prebuild Prebuild
+	Slug     string
+	Name     string
+	Earlier  bool
+}
+
+func (q *Queries) PrebuildOfSession(ctx context.Context, sessionID nixspace.ID) (PrebuildOfSessionRow, error) {
+	row := q.db.QueryRow(ctx, prebuildOfSession, sessionID)
+	var i PrebuildOfSessionRow
+	err := row.Scan(
+		&i.Prebuild.ID,
+		&i.Prebuild.Key,
+		&i.Prebuild.ProjectID,
+		&i.Prebuild.EnvironmentID,
+		&i.Prebuild.VersionID,
+		&i.Prebuild.Workspace,
+		&i.Prebuild.ManifestHash,
+		&i.Prebuild.Status,
+		&i.Prebuild.Error,
+		&i.Prebuild.ErrorCode,
+		&i.Prebuild.SnapshotID,
+		&i.Prebuild.CreatedAt,
+		&i.Prebuild.CreatedBy,
+		&i.Prebuild.StartedAt,
+		&i.Prebuild.FinishedAt,
+		&i.Prebuild.UsedAt,
+		&i.Slug,
+		&i.Name,
+		&i.Earlier,
+	)
+	return i, err
 }
 
 const prebuilds = `-- name: Prebuilds :many

@@ -58,6 +58,15 @@ WHERE id = @id AND status = ANY (@from_status::text[]);
 -- name: UsePrebuild :exec
 UPDATE prebuilds SET used_at = @used_at WHERE id = @id;
 
+-- name: InsertSessionPrebuild :exec
+INSERT INTO session_prebuilds (session_id, prebuild_id, earlier) VALUES (@session_id, @prebuild_id, @earlier);
+
+-- name: PrebuildOfSession :one
+SELECT sqlc.embed(b), p.slug, e.name, s.earlier
+FROM session_prebuilds AS s JOIN prebuilds AS b ON b.id = s.prebuild_id
+    JOIN environments AS e ON e.id = b.environment_id JOIN projects AS p ON p.id = b.project_id
+WHERE s.session_id = @session_id;
+
 -- name: DeletePrebuild :execrows
 DELETE FROM prebuilds WHERE id = @id AND status IN ('succeeded', 'failed', 'canceled');
 
