@@ -35,7 +35,7 @@ func (c *connection) directTCP(ctx context.Context, channel ssh.NewChannel) {
 	}
 	if !loopback(r.Host) {
 		// What the environment may reach goes by the machine's own proxy, with its policy.
-		_ = channel.Reject(ssh.Prohibited, "only ports of the session itself are reached, as localhost, not "+clean(r.Host))
+		_ = channel.Reject(ssh.Prohibited, "only ports of the session itself are reached, as localhost, not "+nixspace.OneLine(r.Host, 100))
 		return
 	}
 	conn, err := c.m.Dial(ctx, int(r.Port))

@@ -107,21 +107,8 @@ func (c *connection) channel(ctx context.Context, channel ssh.NewChannel) {
 	case "direct-streamlocal@openssh.com":
 		c.directUnix(ctx, channel)
 	default:
-		_ = channel.Reject(ssh.UnknownChannelType, "this server has no channels of type "+clean(channel.ChannelType()))
+		_ = channel.Reject(ssh.UnknownChannelType, "this server has no channels of type "+nixspace.OneLine(channel.ChannelType(), 100))
 	}
-}
-
-// clean makes foreign text fit for an answer.
-func clean(s string) string {
-	if len(s) > 100 {
-		s = s[:100]
-	}
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return '?'
-		}
-		return r
-	}, strings.ToValidUTF8(s, "?"))
 }
 
 // problem says to people why something does not work.

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/vm/guest/relay"
+	"github.com/nixspace/nixspace/vm/guest/wayout"
 	"github.com/nixspace/nixspace/vm/wire"
 )
 
@@ -61,7 +63,7 @@ type Agent struct {
 	procs    *procs
 	services *supervisor
 	ptys     *ptys
-	exit     wayOut
+	exit     *wayout.Proxy
 
 	mu       sync.Mutex
 	epoch    uint64
@@ -79,6 +81,7 @@ func newAgent(cfg Config, sys system) *Agent {
 	a := &Agent{cfg: cfg, system: sys, started: time.Now(), down: make(chan struct{})}
 	a.journal = newJournal()
 	a.log = slog.New(slog.NewTextHandler(a.journal.open(""), nil))
+	a.exit = wayout.New(a.log)
 	a.procs = newProcs(cfg.ReapAll)
 	a.services = newSupervisor(a)
 	a.ptys = newPtys(a)
@@ -94,7 +97,7 @@ func (a *Agent) Close() {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	a.services.stop(ctx)
-	a.exit.close()
+	a.exit.Close()
 	a.procs.close()
 	a.ptys.close()
 	a.journal.close()
@@ -113,7 +116,7 @@ func (a *Agent) Serve(ctx context.Context, accept func() (net.Conn, error)) {
 			return
 		}
 		streams.Go(func() {
-			stop := context.AfterFunc(ctx, func() { cut(conn) })
+			stop := context.AfterFunc(ctx, func() { relay.Cut(conn) })
 			defer stop()
 			defer func() { _ = conn.Close() }()
 			defer func() {
@@ -126,12 +129,6 @@ func (a *Agent) Serve(ctx context.Context, accept func() (net.Conn, error)) {
 			a.handle(ctx, conn)
 		})
 	}
-}
-
-// cut ends a stream and whoever reads or writes it.
-func cut(conn net.Conn) {
-	_ = conn.Close()
-	_ = conn.SetDeadline(time.Unix(1, 0))
 }
 
 func (a *Agent) handle(ctx context.Context, conn net.Conn) {
@@ -163,7 +160,7 @@ func (a *Agent) handle(ctx context.Context, conn net.Conn) {
 	case wire.ServiceWatch:
 		a.failed(conn, h, a.watchServices(ctx, conn))
 	case wire.ServiceEgress:
-		a.failed(conn, h, a.acceptEgress(ctx, conn))
+		a.failed(conn, h, a.exit.Accept(ctx, conn))
 	case wire.ServiceShutdown:
 		serve(a, conn, h, a.shutdown)
 	case wire.ServicePing:
@@ -252,7 +249,7 @@ func (a *Agent) prepare(r wire.PrepareRequest) error {
 	before := a.prepared
 	a.prepared = r
 	a.mu.Unlock()
-	if err := a.exit.listen(a, r.Proxy); err != nil {
+	if err := a.exit.Listen(r.Proxy); err != nil {
 		return err
 	}
 	if err := a.system.prepare(r); err != nil {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/vm/guest/relay"
 	"github.com/nixspace/nixspace/vm/wire"
 )
 
@@ -200,7 +201,7 @@ func (e *execution) run() {
 	_ = e.w.WriteExit(e.p.exitCode())
 
 	// With the stream the receiver ends, and with the pipe the feeder.
-	cut(e.conn)
+	relay.Cut(e.conn)
 	input.CloseRead()
 	e.io.close()
 	helpers.Wait()

@@ -382,3 +382,6 @@ func (u *unpacker) clear(name string) error {
 	}
 	return err
 }
+
+// onlyWriter keeps io.Copy from shortcuts around the buffer.
+type onlyWriter struct{ io.Writer }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/vm/guest/relay"
 	"github.com/nixspace/nixspace/vm/wire"
 )
 
@@ -323,7 +324,7 @@ func whileOpen(ctx context.Context, conn net.Conn) (context.Context, func()) {
 	})
 	return ctx, func() {
 		cancel()
-		cut(conn)
+		relay.Cut(conn)
 		reader.Wait()
 	}
 }

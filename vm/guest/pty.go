@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/vm/guest/screen"
 )
 
 const (
@@ -35,7 +36,7 @@ type pty struct {
 	announce func() // tells who watches the machine; called with the lock held
 
 	mu         sync.Mutex
-	ring       ring
+	ring       *screen.Ring
 	cols, rows uint16
 	viewers    map[string]*viewer // by their own names
 	views      []*view            // those that are attached
@@ -95,7 +96,7 @@ func (t *pty) run() {
 	typing.Go(t.feed)
 	copyOutput(t.io.out, t.p.done, func(b []byte) error {
 		t.mu.Lock()
-		t.ring.write(b)
+		t.ring.Append(b)
 		t.wake()
 		t.mu.Unlock()
 		t.await()
@@ -156,7 +157,7 @@ func (t *pty) mayGoOn() bool {
 		if v.readOnly || v.stalled {
 			continue
 		}
-		if t.ring.end-v.acked < viewerWindow {
+		if t.ring.End()-v.acked < viewerWindow {
 			return true
 		}
 		waiting = true

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/vm/guest/screen"
 	"github.com/nixspace/nixspace/vm/wire"
 )
 
@@ -180,7 +181,7 @@ func (a *Agent) startPty(r nixspace.TerminalRequest) (*pty, error) {
 	_, _ = rand.Read(id[:]) // never fails
 	t := &pty{
 		name: r.Name, id: hex.EncodeToString(id[:]), p: p, io: io, began: time.Now().UTC(), announce: a.ptys.news,
-		ring: ring{size: ringSize}, cols: cols, rows: rows, viewers: map[string]*viewer{}, changed: make(chan struct{}),
+		ring: screen.New(ringSize), cols: cols, rows: rows, viewers: map[string]*viewer{}, changed: make(chan struct{}),
 	}
 	t.queued.L = &t.mu
 	return t, nil
@@ -196,22 +197,7 @@ func foregroundName(master *os.File) string {
 	if err != nil {
 		return ""
 	}
-	return oneLine(strings.TrimSpace(string(b)), 32)
-}
-
-// oneLine returns text without what is not for people to read, at most limit
-// bytes of it.
-func oneLine(s string, limit int) string {
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r == 0xfffd {
-			return -1
-		}
-		return r
-	}, s)
-	for len(s) > limit {
-		s = strings.ToValidUTF8(s[:limit], "")
-	}
-	return s
+	return nixspace.OneLine(strings.TrimSpace(string(b)), 32)
 }
 
 // redraw makes the programs in the foreground draw their screen again.

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/vm/guest/relay"
 	"github.com/nixspace/nixspace/vm/wire"
 )
 
@@ -58,7 +59,7 @@ func (a *Agent) terminal(conn net.Conn, r nixspace.TerminalRequest) error {
 		v.receive()
 	})
 	v.send(gone)
-	cut(conn)
+	relay.Cut(conn)
 	receiver.Wait()
 	return nil
 }
@@ -67,7 +68,7 @@ func (a *Agent) terminal(conn net.Conn, r nixspace.TerminalRequest) error {
 // all of its input is counted that will ever arrive.
 func (t *pty) attach(conn net.Conn, r nixspace.TerminalRequest) (*view, nixspace.TerminalAttached) {
 	v := &view{
-		t: t, conn: conn, w: wire.NewFrameWriter(conn), who: oneLine(r.Who, 64), readOnly: r.ReadOnly,
+		t: t, conn: conn, w: wire.NewFrameWriter(conn), who: nixspace.OneLine(r.Who, 64), readOnly: r.ReadOnly,
 		cols: r.Cols, rows: r.Rows, done: make(chan struct{}),
 	}
 	t.mu.Lock()
@@ -84,13 +85,13 @@ func (t *pty) attach(conn net.Conn, r nixspace.TerminalRequest) (*view, nixspace
 		}
 		old := known.view
 		t.mu.Unlock()
-		cut(old.conn)
+		relay.Cut(old.conn)
 		<-old.done
 		t.mu.Lock()
 	}
 	at := nixspace.TerminalAttached{ID: t.id, From: r.From, Taken: v.viewer.taken}
-	if r.ID != t.id || r.From < t.ring.start() || r.From > t.ring.end {
-		at.From, at.Prelude = t.ring.replay(replayMax)
+	if r.ID != t.id || r.From < t.ring.Start() || r.From > t.ring.End() {
+		at.From, at.Prelude = t.ring.Replay(replayMax)
 		at.Reset = true
 	}
 	v.next, v.acked = at.From, at.From
@@ -136,21 +137,21 @@ func (v *view) send(gone <-chan struct{}) {
 		t.mu.Lock()
 		changed := t.changed
 		var piece []byte
-		skipped := v.next < t.ring.start()
+		skipped := v.next < t.ring.Start()
 		if skipped {
-			v.next, _ = t.ring.replay(skipTo)
+			v.next, _ = t.ring.Replay(skipTo)
 			v.acked = v.next
 		}
 		at := v.next
 		if n := min(pieceMax, viewerWindow-int(v.next-v.acked)); n > 0 {
-			piece = t.ring.from(v.next, n)
+			piece = t.ring.From(v.next, n)
 			v.next += int64(len(piece))
 		}
 		news := t.version != version
 		version = t.version
 		credit := v.credit
 		v.credit = 0
-		over := t.ended && v.next == t.ring.end
+		over := t.ended && v.next == t.ring.End()
 		code := t.code
 		t.mu.Unlock()
 

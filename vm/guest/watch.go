@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/vm/guest/listening"
 	"github.com/nixspace/nixspace/vm/wire"
 )
 
@@ -28,11 +29,11 @@ func (a *Agent) view(ctx context.Context, conn net.Conn) error {
 	w := wire.NewFrameWriter(conn)
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
-	var ports portTable
+	var ports listening.Table
 	var last *nixspace.MachineView
 	for {
 		terminals, changed := a.ptys.statuses()
-		now := &nixspace.MachineView{Terminals: terminals, Ports: ports.list()}
+		now := &nixspace.MachineView{Terminals: terminals, Ports: ports.List()}
 		if last == nil || !reflect.DeepEqual(now, last) {
 			if err := w.WriteJSON(wire.FrameStatus, now); err != nil {
 				return nil

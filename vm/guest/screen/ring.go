@@ -1,25 +1,34 @@
-package guest
+// Package screen keeps the end of a terminal's output, from which the screen can be
+// drawn again.
+package screen
 
 import (
 	"bytes"
 	"unicode/utf8"
 )
 
-// ring keeps the last bytes of a terminal's output by their offsets: the first
-// byte that was ever written has the offset 0.
-type ring struct {
+// Ring keeps the last bytes of a terminal's output by their offsets: the first byte
+// that was ever written has the offset 0.
+type Ring struct {
 	size  int
 	buf   []byte // grows up to size, and then goes round
 	end   int64  // how many bytes were ever written
 	modes modes  // as the bytes that are no longer kept have left them
 }
 
-// start is the offset of the oldest byte that is kept.
-func (r *ring) start() int64 { return r.end - int64(len(r.buf)) }
+// New returns a ring of a size in bytes.
+func New(size int) *Ring { return &Ring{size: size} }
 
-func (r *ring) write(p []byte) {
+// End is how many bytes were ever written.
+func (r *Ring) End() int64 { return r.end }
+
+// Start is the offset of the oldest byte that is kept.
+func (r *Ring) Start() int64 { return r.end - int64(len(r.buf)) }
+
+// Append writes to the end.
+func (r *Ring) Append(p []byte) {
 	if over := len(p) - r.size; over > 0 {
-		r.write(p[:over]) // so that modes sees all of it
+		r.Append(p[:over]) // so that modes sees all of it
 		p = p[over:]
 	}
 	if room := r.size - len(r.buf); room > 0 {
@@ -39,9 +48,9 @@ func (r *ring) write(p []byte) {
 	}
 }
 
-// from returns a copy of what is kept from an offset on, at most limit bytes. The
+// From returns a copy of what is kept from an offset on, at most limit bytes. The
 // offset must be one that is kept, or the end.
-func (r *ring) from(offset int64, limit int) []byte {
+func (r *Ring) From(offset int64, limit int) []byte {
 	n := int(min(r.end-offset, int64(limit)))
 	out := make([]byte, 0, n)
 	for n > 0 {
@@ -54,17 +63,17 @@ func (r *ring) from(offset int64, limit int) []byte {
 	return out
 }
 
-// replay returns from where a screen can be drawn that is at most limit bytes
+// Replay returns from where a screen can be drawn that is at most limit bytes
 // behind, and what must be written before it.
-func (r *ring) replay(limit int) (offset int64, prelude string) {
+func (r *Ring) Replay(limit int) (offset int64, prelude string) {
 	const look = 4096 // bytes in which the beginning of a line is looked for
-	offset = max(r.start(), r.end-int64(limit))
+	offset = max(r.Start(), r.end-int64(limit))
 	m := r.modes.clone()
-	m.scan(r.from(r.start(), int(offset-r.start())))
+	m.scan(r.From(r.Start(), int(offset-r.Start())))
 	if offset == 0 {
 		return 0, ""
 	}
-	next := r.from(offset, look)
+	next := r.From(offset, look)
 	if i := bytes.IndexByte(next, '\n'); i >= 0 {
 		next = next[:i+1]
 	} else {

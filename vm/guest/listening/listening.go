@@ -1,4 +1,5 @@
-package guest
+// Package listening knows which TCP ports the programs of a guest listen on.
+package listening
 
 import (
 	"bufio"
@@ -20,15 +21,16 @@ const (
 	listenMark = "0A"    // the state of a socket that listens
 )
 
-// portTable knows which TCP ports programs listen on. Whose they are is looked for
-// only when the ports have changed: it means looking at every process.
-type portTable struct {
+// Table knows which TCP ports programs listen on. Whose they are is looked for only
+// when the ports have changed: it means looking at every process. The zero Table is
+// ready; it is not safe for concurrent use.
+type Table struct {
 	sockets map[string]int // by the inode of the socket
 	ports   []nixspace.ListeningPort
 }
 
-// list returns the ports that [Agent.dial] can reach, by number.
-func (p *portTable) list() []nixspace.ListeningPort {
+// List returns the ports that can be reached from within the guest, by number.
+func (p *Table) List() []nixspace.ListeningPort {
 	sockets := map[string]int{}
 	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
 		f, err := os.Open(table)
@@ -148,14 +150,14 @@ func processName(pid int) string {
 		if len(args) > 1 && isInterpreter(name) && !bytes.HasPrefix(args[1], []byte("-")) {
 			name += " " + base(string(args[1]))
 		}
-		if name = oneLine(name, 48); name != "" {
+		if name = nixspace.OneLine(name, 48); name != "" {
 			return name
 		}
 	}
 	if b, err = os.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm"); err != nil {
 		return ""
 	}
-	return oneLine(strings.TrimSpace(string(b)), 48)
+	return nixspace.OneLine(strings.TrimSpace(string(b)), 48)
 }
 
 func isInterpreter(name string) bool {

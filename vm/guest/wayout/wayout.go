@@ -1,16 +1,21 @@
-package guest
+// Package wayout is a guest's only way to the network: a proxy whose connections the
+// host makes, or refuses.
+package wayout
 
 import (
 	"bufio"
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"runtime/debug"
+	"strconv"
 	"sync"
 	"time"
 
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/vm/guest/relay"
 	"github.com/nixspace/nixspace/vm/wire"
 )
 
@@ -23,10 +28,12 @@ const (
 	exitDialTime    = 90 * time.Second // for the host to connect
 )
 
-// wayOut is a proxy on the loopback interface, for HTTP and SOCKS 5. The guest
-// has no other way out: each connection goes through a stream that the host keeps
-// open for the next one.
-type wayOut struct {
+// Proxy is a proxy on the loopback interface, for HTTP and SOCKS 5. The guest has no
+// other way out: each connection goes through a stream that the host keeps open for
+// the next one. Its methods are safe for concurrent use.
+type Proxy struct {
+	log *slog.Logger
+
 	mu       sync.Mutex
 	listener net.Listener
 	port     int
@@ -51,8 +58,12 @@ type wanted struct {
 	taken chan bool
 }
 
-// listen opens the way out on a port; 0 closes it. It may be called again.
-func (w *wayOut) listen(a *Agent, port int) error {
+// New returns a proxy that does not listen yet.
+func New(log *slog.Logger) *Proxy { return &Proxy{log: log} }
+
+// Listen opens the way out on a port; 0 closes it. It may be called again, and fails
+// with code "proxy_failed".
+func (w *Proxy) Listen(port int) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.port == port {
@@ -62,7 +73,7 @@ func (w *wayOut) listen(a *Agent, port int) error {
 	if port == 0 {
 		return nil
 	}
-	l, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", itoa(port)))
+	l, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
 		return nixspace.Errorf(nixspace.KindUnavailable, "proxy_failed", "the way out of the machine cannot be opened: %w", err)
 	}
@@ -73,12 +84,12 @@ func (w *wayOut) listen(a *Agent, port int) error {
 	w.listener, w.port = l, port
 	ctx, end := context.WithCancel(context.Background())
 	w.end = end
-	w.serving.Go(func() { w.accept(ctx, a, l) })
+	w.serving.Go(func() { w.accept(ctx, l) })
 	return nil
 }
 
 // hangUp is called with the lock held.
-func (w *wayOut) hangUp() {
+func (w *Proxy) hangUp() {
 	if w.listener != nil {
 		_ = w.listener.Close()
 		w.end()
@@ -86,22 +97,22 @@ func (w *wayOut) hangUp() {
 	}
 }
 
-// close ends everything that goes out, and waits for it.
-func (w *wayOut) close() {
+// Close ends everything that goes out, and waits for it.
+func (w *Proxy) Close() {
 	w.mu.Lock()
 	w.hangUp()
 	w.mu.Unlock()
 	w.serving.Wait()
 }
 
-func (w *wayOut) accept(ctx context.Context, a *Agent, l net.Listener) {
+func (w *Proxy) accept(ctx context.Context, l net.Listener) {
 	for {
 		c, err := l.Accept()
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
 		if err != nil {
-			a.log.Warn("accept a connection out", "error", err)
+			w.log.Warn("accept a connection out", "error", err)
 			time.Sleep(100 * time.Millisecond) // too many open files
 			continue
 		}
@@ -117,18 +128,18 @@ func (w *wayOut) accept(ctx context.Context, a *Agent, l net.Listener) {
 			defer func() { _ = tcp.Close() }()
 			defer context.AfterFunc(ctx, func() { _ = tcp.Close() })()
 			defer func() {
-				if r := recover(); r != nil { // see [Agent.Serve]
-					a.log.Error("panic in a connection out", "panic", r, "stack", string(debug.Stack()))
+				if r := recover(); r != nil { // a defect costs a connection, not the machine
+					w.log.Error("panic in a connection out", "panic", r, "stack", string(debug.Stack()))
 				}
 			}()
-			w.serve(ctx, a, tcp)
+			w.serve(ctx, tcp)
 		})
 	}
 }
 
 // turnAway tells a program that all connections are in use, as long as there are
 // not too many of those either.
-func (w *wayOut) turnAway(ctx context.Context, tcp *net.TCPConn) {
+func (w *Proxy) turnAway(ctx context.Context, tcp *net.TCPConn) {
 	select {
 	case w.turned <- struct{}{}:
 	default:
@@ -144,7 +155,7 @@ func (w *wayOut) turnAway(ctx context.Context, tcp *net.TCPConn) {
 }
 
 // serve serves one connection of a program.
-func (w *wayOut) serve(ctx context.Context, a *Agent, tcp *net.TCPConn) {
+func (w *Proxy) serve(ctx context.Context, tcp *net.TCPConn) {
 	_ = tcp.SetDeadline(time.Now().Add(exitHeadTime))
 	r := bufio.NewReaderSize(tcp, 4<<10)
 	first, err := r.Peek(1)
@@ -157,7 +168,7 @@ func (w *wayOut) serve(ctx context.Context, a *Agent, tcp *net.TCPConn) {
 	}
 	want, err := understand(tcp, r)
 	if err != nil {
-		a.log.Info("a program asks for a connection out that cannot be understood", "error", err)
+		w.log.Info("a program asks for a connection out that cannot be understood", "error", err)
 		return
 	}
 	_ = tcp.SetDeadline(time.Time{})
@@ -179,11 +190,12 @@ func (w *wayOut) serve(ctx context.Context, a *Agent, tcp *net.TCPConn) {
 	}
 }
 
-// acceptEgress serves a stream on which the host takes one connection.
-func (a *Agent) acceptEgress(ctx context.Context, conn net.Conn) error {
-	a.exit.mu.Lock()
-	waiting := a.exit.waiting
-	a.exit.mu.Unlock()
+// Accept serves a stream on which the host takes one connection. It fails with code
+// "egress_off" where the proxy never listened.
+func (w *Proxy) Accept(ctx context.Context, conn net.Conn) error {
+	w.mu.Lock()
+	waiting := w.waiting
+	w.mu.Unlock()
 	if waiting == nil {
 		return nixspace.Errorf(nixspace.KindConflict, "egress_off", "no way out of this machine is open")
 	}
@@ -201,13 +213,13 @@ func (a *Agent) acceptEgress(ctx context.Context, conn net.Conn) error {
 	}
 	defer func() { want.taken <- true }()
 	if err != nil {
-		a.log.Info("no connection out", "host", want.Host, "port", want.Port, "error", err)
+		w.log.Info("no connection out", "host", want.Host, "port", want.Port, "error", err)
 		want.fail(err)
 		return nil
 	}
 	_ = conn.SetReadDeadline(time.Time{})
 	if want.begin() == nil {
-		relay(conn, frames, want.tcp, want.said)
+		relay.Join(conn, frames, want.tcp, want.said)
 	}
 	return nil
 }
