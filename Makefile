@@ -23,11 +23,11 @@ test: setup-test build ## Set up and run every test, those with real VMs and rea
 	scripts/test $(TESTFLAGS)
 
 .PHONY: check
-check: ui/node_modules/.installed ## Run linters and checks that need no VM: style, imports, generated files, host names
+check: ui/node_modules/.installed ui/code/node_modules/.installed ## Run linters and checks that need no VM: style, imports, generated files, host names
 	scripts/check
 
 .PHONY: build
-build: bin/nixspace-agent bin/nixspace-guest ui/dist/site/index.html ## Build bin/nixspace, with the programs for guests and the web interface that it carries
+build: bin/nixspace-agent bin/nixspace-guest ui/dist/site/index.html ui/dist/code/index.html.gz ## Build bin/nixspace, with the programs for guests and the web interface that it carries
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/nixspace ./cmd/nixspace
 
 # The agent goes into the guest's initramfs, so it must be static.
@@ -50,6 +50,13 @@ ui/node_modules/.installed: ui/package-lock.json
 
 ui/dist/site/index.html: ui/node_modules/.installed ui/index.html ui/vite.config.ts $(shell find ui/src ui/public ui/scripts -type f ! -name types.ts)
 	cd ui && npm run --silent build
+
+ui/code/node_modules/.installed: ui/code/package-lock.json
+	cd ui/code && npm ci --prefer-offline --no-audit --no-fund --loglevel error
+	touch $@
+
+ui/dist/code/index.html.gz: ui/code/node_modules/.installed ui/code/index.html ui/code/vite.config.ts ui/src/features/terminal/link.ts $(shell find ui/code/src ui/code/public ui/code/scripts -type f)
+	cd ui/code && npm run --silent build
 
 .PHONY: dev
 dev: setup build ## Start a server for development: own state in .state, debug logs, no quick start

@@ -13,13 +13,19 @@ var dist embed.FS
 
 // Site returns the files of the web interface, index.html among them, or nil when
 // the program was built without it.
-func Site() fs.FS {
-	site, err := fs.Sub(dist, "dist/site")
+func Site() fs.FS { return built("dist/site", "index.html") }
+
+// Code returns the files of the editor, most of them compressed (NAME.gz alone), or
+// nil when the program was built without it.
+func Code() fs.FS { return built("dist/code", "index.html.gz") }
+
+func built(dir, page string) fs.FS {
+	files, err := fs.Sub(dist, dir)
 	if err != nil {
 		return nil
 	}
-	if _, err := fs.Stat(site, "index.html"); err != nil {
+	if _, err := fs.Stat(files, page); err != nil {
 		return nil
 	}
-	return site
+	return files
 }

@@ -20,5 +20,5 @@ export default defineConfig({
       "/api": { target: server, ws: true },
     },
   },
-  test: { environment: "node", pool: "threads", include: ["src/**/*.test.{ts,tsx}"] },
+  test: { environment: "node", pool: "threads", include: ["src/**/*.test.{ts,tsx}", "code/src/**/*.test.ts"] },
 });

@@ -11,8 +11,13 @@ import (
 
 // A preview's host is PORT--SESSION.DOMAIN, where SESSION is
 // NUMBER--ENVIRONMENT--PROJECT if these can stand in a host's name, and the
-// session's ID without hyphens otherwise.
+// session's ID without hyphens otherwise. The editor's host has "code" for PORT.
 const separator = "--"
+
+// Editor stands for the editor of a session where a port is named.
+const Editor = 0
+
+const editorWord = "code"
 
 // labelMax is how long a part of a host's name may be.
 const labelMax = 63
@@ -31,7 +36,10 @@ type target struct {
 
 // label returns the first part of a preview's host.
 func label(s *nixspace.Session, port int) string {
-	p := strconv.Itoa(port)
+	p := portText(port)
+	if port == Editor {
+		p = editorWord
+	}
 	if project, env, ok := strings.Cut(s.Environment, "/"); ok && hostWord.MatchString(project) && hostWord.MatchString(env) {
 		l := strings.Join([]string{p, strconv.Itoa(s.Number), env, project}, separator)
 		if len(l) <= labelMax {
@@ -62,6 +70,9 @@ func parseLabel(l string) (target, bool) {
 }
 
 func parsePort(s string) (int, bool) {
+	if s == editorWord {
+		return Editor, true
+	}
 	if !digits.MatchString(s) {
 		return 0, false
 	}
@@ -92,5 +103,5 @@ func (p *Proxy) Owns(hostport string) bool {
 		return false
 	}
 	n, _, ok := strings.Cut(first, separator)
-	return ok && n != "" && strings.Trim(n, "0123456789") == ""
+	return ok && (n == editorWord || n != "" && strings.Trim(n, "0123456789") == "")
 }

@@ -59,7 +59,18 @@ type Proxy struct {
 
 	mu    sync.Mutex
 	ports map[portKey]*port
+
+	editor func(w http.ResponseWriter, r *http.Request, session nixspace.ID) // nil for none
 }
+
+// HandleEditor sets what serves the hosts of editors to those who may work in the
+// session. It must be called before the first request.
+func (p *Proxy) HandleEditor(serve func(w http.ResponseWriter, r *http.Request, session nixspace.ID)) {
+	p.editor = serve
+}
+
+// Platform is the address of the platform for people; empty where none is known.
+func (p *Proxy) Platform() string { return p.cfg.Platform }
 
 // New returns a Proxy.
 func New(cfg Config) *Proxy {
@@ -84,7 +95,7 @@ func (p *Proxy) Link(ctx context.Context, base *url.URL, session string, portNum
 	if err != nil {
 		return Link{}, err
 	}
-	if portNumber < 1 || portNumber > 65535 {
+	if portNumber != Editor && (portNumber < 1 || portNumber > 65535) {
 		return Link{}, nixspace.Errorf(nixspace.KindInvalid, "port_invalid", "%d is not a TCP port", portNumber)
 	}
 	s, err := p.cfg.App.Session(ctx, session)
@@ -160,7 +171,16 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r = r.WithContext(nixspace.WithActor(r.Context(), nixspace.Actor{ID: c.Actor, Name: c.Name}))
-	p.forward(w, r, c.Session, t.port)
+	if t.port != Editor {
+		p.forward(w, r, c.Session, t.port)
+		return
+	}
+	if p.editor == nil {
+		show(w, r, page{Status: http.StatusNotFound, Code: "editor_missing", Title: "There is no editor", Text: "This server was built without it."})
+		return
+	}
+	forwardCookies(r.Header)
+	p.editor(w, r, c.Session)
 }
 
 // own answers what is the platform's on a preview's host.

@@ -19,7 +19,7 @@ func TestLabelsComeBack(t *testing.T) {
 			ID: nixspace.NewID(), Number: rapid.IntRange(1, 99999).Draw(t, "number"),
 			Environment: name.Draw(t, "project") + "/" + name.Draw(t, "env"),
 		}
-		port := rapid.IntRange(1, 65535).Draw(t, "port")
+		port := rapid.IntRange(Editor, 65535).Draw(t, "port")
 		l := label(s, port)
 		if len(l) > labelMax || strings.Trim(l, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
 			t.Fatalf("%q cannot stand in a host's name", l)
@@ -36,7 +36,7 @@ func FuzzLabel(f *testing.F) {
 	f.Add("3000--0123456789abcdef0123456789abcdef")
 	f.Add("0--1--a--b")
 	f.Fuzz(func(t *testing.T, s string) {
-		if got, ok := parseLabel(s); ok && (got.port < 1 || got.port > 65535 || strings.ContainsAny(got.session, ". :@\x00")) {
+		if got, ok := parseLabel(s); ok && (got.port < Editor || got.port > 65535 || strings.ContainsAny(got.session, ". :@\x00")) {
 			t.Errorf("%q is %+v", s, got)
 		}
 	})
@@ -54,6 +54,9 @@ func TestOwns(t *testing.T) {
 		"127.0.0.1:7070":                               {false, false},
 		"shop.localhost":                               {false, false},
 		"a--b.localhost":                               {false, false},
+		"code--1--shop--web.localhost":                 {true, true},
+		"code--.localhost":                             {true, true},
+		"code-1.localhost":                             {false, false},
 		"3000--1--a--b.preview.example.net":            {false, true},
 		"preview.example.net":                          {false, true},
 		"anything.preview.example.net":                 {false, true},

@@ -45,20 +45,17 @@ func (h *Handler) previewLink(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, nixspace.Errorf(nixspace.KindInvalid, "body_invalid", `the body must be {"port": 3000, "path": "/"}`))
 		return
 	}
-	base := &url.URL{Scheme: "http", Host: r.Host}
-	if r.TLS != nil {
-		base.Scheme = "https"
-	}
-	// A proxy may speak TLS before this server; then the client knows it.
-	if o, err := url.Parse(r.Header.Get("Origin")); err == nil && o.Host == r.Host && o.Scheme == "https" {
-		base.Scheme = "https"
-	}
+	base := baseOf(r)
 	if in.Path == "" {
 		in.Path = "/"
 	}
 	var link preview.Link
 	var err error
 	if ref := r.PathValue("ref"); ref != "" {
+		if in.Port == preview.Editor { // the editor has an address of its own
+			h.fail(w, r, nixspace.Errorf(nixspace.KindInvalid, "port_invalid", "%d is not a TCP port", in.Port))
+			return
+		}
 		link, err = h.cfg.Previews.Link(r.Context(), base, ref, in.Port, in.Path)
 	} else {
 		link, err = h.cfg.Previews.LinkOf(r.Context(), base, in.Host, in.Path)
@@ -68,4 +65,17 @@ func (h *Handler) previewLink(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeJSON(w, http.StatusOK, link)
+}
+
+// baseOf returns the address under which the platform was asked.
+func baseOf(r *http.Request) *url.URL {
+	base := &url.URL{Scheme: "http", Host: r.Host}
+	if r.TLS != nil {
+		base.Scheme = "https"
+	}
+	// A proxy may speak TLS before this server; then the client knows it.
+	if o, err := url.Parse(r.Header.Get("Origin")); err == nil && o.Host == r.Host && o.Scheme == "https" {
+		base.Scheme = "https"
+	}
+	return base
 }

@@ -34,7 +34,7 @@ type previewing struct {
 	link    preview.Link
 }
 
-func withPreview(t *testing.T, program http.Handler) *previewing {
+func withPreview(t *testing.T, program http.Handler, changes ...func(*web.Config)) *previewing {
 	t.Helper()
 	app := httptest.NewServer(program)
 	t.Cleanup(app.Close)
@@ -49,6 +49,9 @@ func withPreview(t *testing.T, program http.Handler) *previewing {
 			App: c.App, Auth: tokens, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Platform: "http://localhost:7070", Key: bytes.Repeat([]byte("k"), 32),
 		})
 		c.Previews = proxy
+		for _, change := range changes {
+			change(c)
+		}
 	})
 	jar, err := cookiejar.New(nil)
 	if err != nil {

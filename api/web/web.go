@@ -14,6 +14,7 @@ import (
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/api/auth"
+	"github.com/nixspace/nixspace/api/code"
 	"github.com/nixspace/nixspace/api/graph"
 	"github.com/nixspace/nixspace/api/preview"
 	"github.com/nixspace/nixspace/api/sshd"
@@ -54,6 +55,12 @@ type Config struct {
 
 	// Previews answers on the hosts of previews; nil for none.
 	Previews *preview.Proxy
+
+	// Workbench is the editor, on its own host of each session, which needs Previews;
+	// nil for none.
+	Workbench *code.Site
+	// Folder is what the editor opens; /workspace when empty.
+	Folder string
 
 	// Health, Ready and Metrics answer GET /healthz, /readyz and /metrics; a nil
 	// one answers 404. The first two are for everybody, metrics for users only.
@@ -98,6 +105,9 @@ func New(cfg Config) *Handler {
 	if cfg.MaxImport == 0 {
 		cfg.MaxImport = 16 << 30
 	}
+	if cfg.Folder == "" {
+		cfg.Folder = "/workspace"
+	}
 	h := &Handler{cfg: cfg}
 	h.streams, h.stop = context.WithCancel(context.Background())
 	if cfg.Site != nil {
@@ -109,6 +119,9 @@ func New(cfg Config) *Handler {
 	h.root = h.guard(h.routes())
 	if cfg.Previews != nil {
 		h.previews = h.stream(h.preview)
+		if cfg.Workbench != nil {
+			cfg.Previews.HandleEditor(h.editor)
+		}
 	}
 	return h
 }
@@ -145,6 +158,7 @@ func (h *Handler) routes() http.Handler {
 	}
 	if h.cfg.Previews != nil {
 		mux.Handle("POST /api/v1/sessions/{ref}/previews", h.user(http.HandlerFunc(h.previewLink)))
+		mux.Handle("POST /api/v1/sessions/{ref}/code", h.user(http.HandlerFunc(h.codeLink)))
 		mux.Handle("POST /api/v1/previews", h.user(http.HandlerFunc(h.previewLink)))
 	}
 	for path, handler := range map[string]http.Handler{"GET /healthz": h.cfg.Health, "GET /readyz": h.cfg.Ready} {

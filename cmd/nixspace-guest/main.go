@@ -4,6 +4,9 @@
 //
 //	nixspace-guest sftp               serves SFTP on standard input and output
 //	nixspace-guest connect PATH       joins them with a unix socket
+//	nixspace-guest find QUERY         prints the files whose names match
+//	nixspace-guest search QUERY       prints the lines that match
+//	nixspace-guest watch DIR          prints what changes
 package main
 
 import (
@@ -15,6 +18,9 @@ import (
 var modes = map[string]func(args []string) error{
 	"sftp":    serveSFTP,
 	"connect": connectUnix,
+	"find":    find,
+	"search":  search,
+	"watch":   watch,
 }
 
 func main() {

@@ -73,6 +73,7 @@ type commands struct {
 	Start       startCmd       `cmd:"" group:"sessions" help:"Start a session."`
 	Exec        execCmd        `cmd:"" group:"sessions" help:"Run a command in a session."`
 	Shell       shellCmd       `cmd:"" group:"sessions" help:"Open a shell in a session."`
+	Open        openCmd        `cmd:"" name:"open" group:"sessions" help:"Open a session in VS Code, in a browser, or say how to in a desktop editor."`
 	SSH         sshCmd         `cmd:"" name:"ssh" group:"sessions" help:"Open a session by SSH, or make sessions hosts of this user's SSH."`
 	Preview     previewCmd     `cmd:"" group:"sessions" help:"Print the addresses of what a session serves."`
 	Forward     forwardCmd     `cmd:"" group:"sessions" help:"Make ports of a session ports of this machine."`

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 
 	"github.com/coder/websocket"
@@ -57,6 +58,14 @@ func (c *Client) Preview(ctx context.Context, session string, port int) (Preview
 	body, _ := json.Marshal(map[string]any{"port": port}) // a number
 	var link PreviewLink
 	err := c.send(ctx, http.MethodPost, c.sessionURL(session, "/previews", nil), bytes.NewReader(body), int64(len(body)), &link)
+	return link, err
+}
+
+// Code returns the address of a session's editor.
+func (c *Client) Code(ctx context.Context, session string) (PreviewLink, error) {
+	const body = `{"path":"/"}`
+	var link PreviewLink
+	err := c.send(ctx, http.MethodPost, c.sessionURL(session, "/code", nil), strings.NewReader(body), int64(len(body)), &link)
 	return link, err
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/api/auth"
+	"github.com/nixspace/nixspace/api/code"
 	"github.com/nixspace/nixspace/api/preview"
 	"github.com/nixspace/nixspace/api/sshd"
 	"github.com/nixspace/nixspace/api/web"
@@ -369,6 +370,10 @@ func (s *server) serve(ctx context.Context) (string, error) {
 	if site == nil {
 		detail = "without the web interface, which this program was built without"
 	}
+	workbench, err := s.workbench()
+	if err != nil {
+		return "", err
+	}
 	metrics := s.metrics()
 	previews := preview.New(preview.Config{
 		App: s.running.App, Auth: browser, Log: s.cfg.Log.With("part", "previews"), Domain: s.cfg.PreviewDomain, Platform: s.platform(), Key: key,
@@ -383,7 +388,7 @@ func (s *server) serve(ctx context.Context) (string, error) {
 		return "", err
 	}
 	handler := web.New(web.Config{
-		Previews: previews, SSH: secureShell,
+		Previews: previews, SSH: secureShell, Workbench: workbench,
 		App: s.running.App, Auth: browser, SignIns: browser, Site: site, Log: s.cfg.Log.With("part", "http"), Hosts: s.cfg.Hosts, Version: s.cfg.Version,
 		Health: telemetry.Health(), Ready: telemetry.Ready(s.checks()...), Metrics: metrics.Handler(s.cfg.Log),
 		MaxWorkspace: s.cfg.Code.WithDefaults().Archive(), MaxImport: s.cfg.MaxImport, Spool: s.dir.Path(),
@@ -403,6 +408,15 @@ func (s *server) serve(ctx context.Context) (string, error) {
 	})
 	err = s.dir.Announce(statedir.Server{URL: s.running.URL, Token: s.running.Token, PID: os.Getpid()})
 	return detail, err
+}
+
+// workbench is the editor, if this program was built with it.
+func (s *server) workbench() (*code.Site, error) {
+	files := ui.Code()
+	if files == nil {
+		return nil, nil
+	}
+	return code.NewSite(files)
 }
 
 // platform is the address of the server for people: the name that it was given, or

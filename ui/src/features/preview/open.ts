@@ -8,17 +8,26 @@ interface Link {
 
 /** Opens a port of a session in a tab of its own. To be called for a click. */
 export async function openPreview(session: string, port: number): Promise<void> {
+  await openTab(`/api/v1/sessions/${encodeURIComponent(session)}/previews`, { port, path: "/" });
+}
+
+async function openTab(path: string, body: object): Promise<void> {
   // Now, and not once the address is known: a browser lets a page open tabs only for clicks.
   const tab = open("about:blank", "_blank");
   if (tab) tab.opener = null;
   try {
-    const link = await post<Link>(`/api/v1/sessions/${encodeURIComponent(session)}/previews`, { port, path: "/" });
+    const link = await post<Link>(path, body);
     if (tab) tab.location.replace(link.open);
     else location.assign(link.open);
   } catch (e) {
     tab?.close();
     toastError(e);
   }
+}
+
+/** Opens the editor of a session in a tab of its own. To be called for a click. */
+export async function openCode(session: string): Promise<void> {
+  await openTab(`/api/v1/sessions/${encodeURIComponent(session)}/code`, { path: "/" });
 }
 
 /** The address that lets this browser in to a preview's host, at a path there. */

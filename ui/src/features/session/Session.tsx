@@ -19,6 +19,7 @@ import { Time } from "../../components/Time";
 import { toast, toastError } from "../../components/Toasts";
 import { readCanonical } from "../environment/canonical";
 import { StartDoc } from "../environment/queries";
+import { openCode } from "../preview/open";
 import { Terminals } from "../terminal/Terminals";
 import { SessionFiles } from "./Files";
 import { ForkDialog } from "./ForkDialog";
@@ -101,6 +102,7 @@ export default function Session() {
   ];
   const commands = (): [string, string[]][] => [
     ["Open a shell", ["shell", ref()]],
+    ["Open it in VS Code", ["open", ref()]],
     ["Run a command", ["exec", ref(), "--", "env"]],
     ["Copy it, running", ["fork", ref(), "--count", "3"]],
     ["Take a snapshot", ["snapshot", ref()]],
@@ -168,6 +170,11 @@ export default function Session() {
       }
       actions={
         <Show when={s()}>
+          <Show when={runs() || status() === "HIBERNATED"}>
+            <Button icon="file" onClick={() => s() && void openCode(s()!.id)}>
+              Open in VS Code
+            </Button>
+          </Show>
           <Show when={canFork()}>
             <Button icon="fork" disabled={busy() !== ""} onClick={() => setForking(true)}>
               Fork

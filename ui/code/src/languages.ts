@@ -1,0 +1,31 @@
+// The languages and themes that VS Code has built in. Those of its extensions that run code are left
+// out: they would need eval, which the policy of the page forbids.
+import "@codingame/monaco-vscode-bat-default-extension";
+import "@codingame/monaco-vscode-cpp-default-extension";
+import "@codingame/monaco-vscode-css-default-extension";
+import "@codingame/monaco-vscode-diff-default-extension";
+import "@codingame/monaco-vscode-docker-default-extension";
+import "@codingame/monaco-vscode-go-default-extension";
+import "@codingame/monaco-vscode-html-default-extension";
+import "@codingame/monaco-vscode-ini-default-extension";
+import "@codingame/monaco-vscode-java-default-extension";
+import "@codingame/monaco-vscode-javascript-default-extension";
+import "@codingame/monaco-vscode-json-default-extension";
+import "@codingame/monaco-vscode-less-default-extension";
+import "@codingame/monaco-vscode-log-default-extension";
+import "@codingame/monaco-vscode-lua-default-extension";
+import "@codingame/monaco-vscode-make-default-extension";
+import "@codingame/monaco-vscode-markdown-basics-default-extension";
+import "@codingame/monaco-vscode-perl-default-extension";
+import "@codingame/monaco-vscode-php-default-extension";
+import "@codingame/monaco-vscode-python-default-extension";
+import "@codingame/monaco-vscode-ruby-default-extension";
+import "@codingame/monaco-vscode-rust-default-extension";
+import "@codingame/monaco-vscode-scss-default-extension";
+import "@codingame/monaco-vscode-shellscript-default-extension";
+import "@codingame/monaco-vscode-sql-default-extension";
+import "@codingame/monaco-vscode-theme-defaults-default-extension";
+import "@codingame/monaco-vscode-theme-seti-default-extension";
+import "@codingame/monaco-vscode-typescript-basics-default-extension";
+import "@codingame/monaco-vscode-xml-default-extension";
+import "@codingame/monaco-vscode-yaml-default-extension";

@@ -1,0 +1,21 @@
+/** What a person finds at first. Their own settings stay in their browser. */
+export const settings = {
+  "chat.disableAIFeatures": true,
+  "editor.fontFamily": "'JetBrains Mono', ui-monospace, Menlo, Consolas, monospace",
+  "extensions.autoCheckUpdates": false,
+  "files.autoSave": "off",
+  "git.enabled": true,
+  "scm.alwaysShowRepositories": false,
+  "security.workspace.trust.enabled": false,
+  "telemetry.telemetryLevel": "off",
+  "terminal.integrated.enablePersistentSessions": false,
+  "terminal.integrated.shellIntegration.enabled": false,
+  "terminal.integrated.tabs.enabled": true,
+  "update.mode": "none",
+  "window.autoDetectColorScheme": true,
+  "window.confirmBeforeClose": "never",
+  "workbench.enableExperiments": false,
+  "workbench.secondarySideBar.defaultVisibility": "hidden",
+  "workbench.startupEditor": "none",
+  "workbench.welcomePage.walkthroughs.openOnInstall": false,
+};
