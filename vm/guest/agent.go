@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/vm/guest/journal"
 	"github.com/nixspace/nixspace/vm/guest/relay"
 	"github.com/nixspace/nixspace/vm/guest/wayout"
 	"github.com/nixspace/nixspace/vm/wire"
@@ -58,7 +59,7 @@ type Agent struct {
 	cfg      Config
 	system   system
 	started  time.Time
-	journal  *journal
+	journal  *journal.Journal
 	log      *slog.Logger
 	procs    *procs
 	services *supervisor
@@ -79,8 +80,8 @@ type Agent struct {
 
 func newAgent(cfg Config, sys system) *Agent {
 	a := &Agent{cfg: cfg, system: sys, started: time.Now(), down: make(chan struct{})}
-	a.journal = newJournal()
-	a.log = slog.New(slog.NewTextHandler(a.journal.open(""), nil))
+	a.journal = journal.New()
+	a.log = slog.New(slog.NewTextHandler(a.journal.Open(""), nil))
 	a.exit = wayout.New(a.log)
 	a.procs = newProcs(cfg.ReapAll)
 	a.services = newSupervisor(a)
@@ -100,7 +101,7 @@ func (a *Agent) Close() {
 	a.exit.Close()
 	a.procs.close()
 	a.ptys.close()
-	a.journal.close()
+	a.journal.Close()
 }
 
 // Serve serves the streams that accept returns, until it fails, and returns once

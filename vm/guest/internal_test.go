@@ -14,9 +14,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
-	"pgregory.net/rapid"
 
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/vm/guest/journal"
 	"github.com/nixspace/nixspace/vm/wire"
 )
 
@@ -121,59 +121,6 @@ func TestPortsAreResetInTheMiddleOfAnything(t *testing.T) {
 	}
 }
 
-func TestALogKeepsItsLastBytes(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		l := newLogbook()
-		var all strings.Builder
-		for range rapid.IntRange(1, 12).Draw(t, "writes") {
-			p := strings.Repeat(string(rune('a'+rapid.IntRange(0, 25).Draw(t, "letter"))), rapid.IntRange(0, journalMemory*3/2).Draw(t, "length"))
-			all.WriteString(p)
-			if n, err := l.Write([]byte(p)); n != len(p) || err != nil {
-				t.Fatal(n, err)
-			}
-		}
-		var got strings.Builder
-		offset := int64(0)
-		for {
-			p, next, _ := l.from(offset, 10_000)
-			if len(p) == 0 {
-				break
-			}
-			got.Write(p)
-			offset = next
-		}
-		if !strings.HasSuffix(all.String(), got.String()) || got.Len() < min(all.Len(), journalMemory) || got.Len() > 2*journalMemory {
-			t.Fatalf("of %d bytes %d are left, or others", all.Len(), got.Len())
-		}
-	})
-}
-
-func TestALogIsAFileOfBoundedSize(t *testing.T) {
-	dir := t.TempDir()
-	j := newJournal()
-	l := j.open("web")
-	_, _ = l.Write([]byte("before the disk\n"))
-	j.keep(dir)
-	line := strings.Repeat("x", 999) + "\n"
-	for range 3 * journalFile / len(line) {
-		_, _ = l.Write([]byte(line))
-	}
-	_, _ = l.Write([]byte("the last line\n"))
-	j.close()
-	for _, name := range []string{"web.log", "web.log.1"} {
-		info, err := os.Stat(filepath.Join(dir, name))
-		if err != nil || info.Size() > journalFile {
-			t.Errorf("%s: %v, %v", name, info, err)
-		}
-	}
-	again := newJournal()
-	again.keep(dir)
-	defer again.close()
-	if got := again.open("web").last(2, 5000); got != strings.TrimSuffix(line, "\n")+"\nthe last line" {
-		t.Errorf("after a restart the log ends with %.40q… of %d bytes", got, len(got))
-	}
-}
-
 func TestTheProfileSurvivesAShell(t *testing.T) {
 	root := t.TempDir()
 	a, err := NewProcess(Config{Root: root})
@@ -186,7 +133,7 @@ func TestTheProfileSurvivesAShell(t *testing.T) {
 	if err := os.WriteFile(file, []byte(profile(env)), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	log := newLogbook()
+	log := journal.NewLog()
 	sv := &service{agent: a, spec: nixspace.Service{Dir: root}}
 	p, drained, err := sv.launch([]string{"sh", "-eu", "-c", `. "$0"; printf '%s|%s|%s' "$PLAIN" "$QUOTES" "$LINES"`, file}, log)
 	if err != nil {
@@ -195,7 +142,7 @@ func TestTheProfileSurvivesAShell(t *testing.T) {
 	<-p.done
 	<-drained
 	want := env["PLAIN"] + "|" + env["QUOTES"] + "|" + env["LINES"]
-	if got, _, _ := log.from(0, 1000); string(got) != want {
+	if got, _, _ := log.From(0, 1000); string(got) != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
@@ -252,29 +199,4 @@ func TestIdentityIsChecked(t *testing.T) {
 			t.Errorf("%s passes: %v", name, err)
 		}
 	}
-}
-
-// FuzzUnpack gives the unpacker what a hostile host could send.
-func FuzzUnpack(f *testing.F) {
-	f.Add([]byte("garbage"), false)
-	f.Add([]byte{0x28, 0xb5, 0x2f, 0xfd, 0, 0, 0}, true)
-	f.Fuzz(func(t *testing.T, b []byte, compressed bool) {
-		parent := t.TempDir()
-		if err := os.Mkdir(filepath.Join(parent, "in"), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		dir, err := os.OpenRoot(filepath.Join(parent, "in"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = dir.Close() }()
-		c := wire.Plain
-		if compressed {
-			c = wire.Zstd
-		}
-		_, _ = unpack(dir, strings.NewReader(string(b)), c)
-		if entries, err := os.ReadDir(parent); err != nil || len(entries) != 1 {
-			t.Errorf("outside there is %v, %v", entries, err)
-		}
-	})
 }

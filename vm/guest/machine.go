@@ -28,7 +28,7 @@ func RunMachine() {
 	m := &machine{}
 	a := newAgent(Config{Become: true, ReapAll: true}, m)
 	m.agent = a
-	a.journal.open("").tee = os.Stderr
+	a.journal.Open("").Tee(os.Stderr)
 	for _, err := range []error{early, loadModules("/modules"), raiseLimits(), loopbackUp(), setSysctls()} {
 		if err != nil {
 			a.log.Error("set up", "error", err)
@@ -170,7 +170,7 @@ func (m *machine) setTime(t time.Time) error {
 // quiesce ends all processes, closes the logs and unmounts the disk.
 func (m *machine) quiesce(ctx context.Context) error {
 	endAll(ctx)
-	m.agent.journal.close()
+	m.agent.journal.Close()
 	unix.Sync()
 	m.mu.Lock()
 	defer m.mu.Unlock()

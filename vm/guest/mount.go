@@ -57,7 +57,7 @@ func (m *machine) mount(r wire.MountRequest) error {
 	}
 	m.mounted = &r
 	if r.Disk != "" {
-		m.agent.journal.keep(logDir)
+		m.agent.journal.Keep(logDir)
 	}
 	return nil
 }

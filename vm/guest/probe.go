@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/nixspace/nixspace/vm/guest/journal"
 )
 
 // probeTimeout bounds one look at a service. Processors that are emulated on a
@@ -88,7 +90,7 @@ const maxStatusLine = 1 << 10
 // probeExec runs a command. What it says is no part of the service's log: it would
 // fill it with the same line.
 func (sv *service) probeExec(ctx context.Context, argv []string) error {
-	output := newLogbook()
+	output := journal.NewLog()
 	p, drained, err := sv.launch(argv, output)
 	if err != nil {
 		return err
@@ -108,7 +110,7 @@ func (sv *service) probeExec(ctx context.Context, argv []string) error {
 	case <-drained:
 	case <-ctx.Done():
 	}
-	if said := output.last(1, 200); said != "" {
+	if said := output.Last(1, 200); said != "" {
 		return fmt.Errorf("%s %s: %s", name, p.describe(), said)
 	}
 	return fmt.Errorf("%s %s", name, p.describe())

@@ -44,7 +44,7 @@ func NewProcess(cfg Config) (*Agent, error) {
 	p := &process{}
 	a := newAgent(cfg, p)
 	p.agent = a
-	a.journal.keep(a.path(logDir))
+	a.journal.Keep(a.path(logDir))
 	return a, nil
 }
 
@@ -56,7 +56,7 @@ func RunProcess(ctx context.Context, cfg Config, socket string) error {
 		return err
 	}
 	defer a.Close()
-	a.journal.open("").tee = os.Stderr
+	a.journal.Open("").Tee(os.Stderr)
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "unix", socket)
 	if err != nil {

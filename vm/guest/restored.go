@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/vm/guest/journal"
 )
 
 // restoredHook is the program of a workspace that runs after each restore, before
@@ -47,8 +48,8 @@ func (a *Agent) restored() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), hookTime)
 	defer cancel()
-	out := newLogbook()
-	fd, drained, err := a.journal.pipe(out)
+	out := journal.NewLog()
+	fd, drained, err := a.journal.Pipe(out)
 	if err != nil {
 		return err
 	}
@@ -77,7 +78,7 @@ func (a *Agent) restored() error {
 	case <-drained:
 	case <-ctx.Done():
 	}
-	said := out.last(5, 400)
+	said := out.Last(5, 400)
 	a.log.Info("after-restore hook", "result", p.describe(), "output", said)
 	if p.exitCode() != 0 {
 		return failed(fmt.Errorf("%s; it said last: %s", p.describe(), said))

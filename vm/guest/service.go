@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/vm/guest/journal"
 )
 
 // stopAfterDefault is how long a service has to end after its signal.
@@ -22,7 +23,7 @@ type service struct {
 	turn    *sync.Mutex // held by who starts or stops it; shared with those before and after it
 	sup     *supervisor
 	agent   *Agent
-	log     *logbook
+	log     *journal.Log
 	timeout time.Duration
 
 	status nixspace.ServiceStatus // guarded by sup.mu
@@ -42,7 +43,7 @@ func newService(s *supervisor, spec nixspace.Service, turn *sync.Mutex, timeout 
 	}
 	sv := &service{
 		spec: spec, turn: turn, sup: s, agent: s.agent, timeout: timeout,
-		log:    s.agent.journal.open(spec.Name),
+		log:    s.agent.journal.Open(spec.Name),
 		status: nixspace.ServiceStatus{Name: spec.Name, State: stateStarting, Ports: spec.Ports, Since: time.Now()},
 		kill:   make(chan struct{}), done: make(chan struct{}),
 	}
@@ -138,7 +139,7 @@ func (sv *service) explain(err error) string {
 		case <-timer.C:
 		}
 	}
-	if last := sv.log.last(5, 400); last != "" {
+	if last := sv.log.Last(5, 400); last != "" {
 		return err.Error() + "; the last lines of its log:\n" + last
 	}
 	return err.Error()

@@ -11,18 +11,19 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/vm/guest/journal"
 )
 
 // launch starts a program of the service with its output in a log. The channel
 // is closed when all of its output is there.
-func (sv *service) launch(argv []string, log *logbook) (*proc, <-chan struct{}, error) {
+func (sv *service) launch(argv []string, log *journal.Log) (*proc, <-chan struct{}, error) {
 	dir := sv.dir()
 	env := sv.agent.environ(map[string]string{"PWD": dir}, sv.spec.Env)
 	path, err := lookup(argv[0], env["PATH"], dir)
 	if err != nil {
 		return nil, nil, err
 	}
-	out, drained, err := sv.agent.journal.pipe(log)
+	out, drained, err := sv.agent.journal.Pipe(log)
 	if err != nil {
 		return nil, nil, err
 	}

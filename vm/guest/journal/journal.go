@@ -1,32 +1,30 @@
-package guest
+// Package journal keeps the logs of a guest's agent and services: their last bytes in
+// memory, and files of bounded size on the disk.
+package journal
 
 import (
 	"bytes"
 	"context"
 	"errors"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/vm/guest/relay"
-	"github.com/nixspace/nixspace/vm/wire"
 )
 
 const (
-	journalMemory = 256 << 10 // bytes of each log that are kept in memory, and can be asked for
-	journalFile   = 1 << 20   // bytes after which a log's file becomes its .1
+	Memory   = 256 << 10 // bytes of each log that are kept in memory, and can be asked for
+	FileSize = 1 << 20   // bytes after which a log's file becomes its .1
 )
 
-// journal holds the logs of the agent and its services.
-type journal struct {
+// Journal holds the logs of the agent and its services. Its methods are safe for
+// concurrent use.
+type Journal struct {
 	mu   sync.Mutex
-	logs map[string]*logbook
+	logs map[string]*Log
 	dir  string // where the logs are files too; empty while there is no disk
 
 	copies sync.WaitGroup // what copies output into logs
@@ -34,21 +32,23 @@ type journal struct {
 	end    context.CancelFunc // ends the copies
 }
 
-func newJournal() *journal {
-	j := &journal{logs: map[string]*logbook{}}
+// New returns a journal without a disk.
+func New() *Journal {
+	j := &Journal{logs: map[string]*Log{}}
 	j.ctx, j.end = context.WithCancel(context.Background())
 	return j
 }
 
-func newLogbook() *logbook { return &logbook{changed: make(chan struct{})} }
+// NewLog returns a log that is in no journal.
+func NewLog() *Log { return &Log{changed: make(chan struct{})} }
 
-// open returns the log of a service; of the agent itself for an empty name.
-func (j *journal) open(name string) *logbook {
+// Open returns the log of a service; of the agent itself for an empty name.
+func (j *Journal) Open(name string) *Log {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	l := j.logs[name]
 	if l == nil {
-		l = newLogbook()
+		l = NewLog()
 		j.logs[name] = l
 		if j.dir != "" {
 			l.keep(j.file(name))
@@ -57,22 +57,22 @@ func (j *journal) open(name string) *logbook {
 	return l
 }
 
-// find returns the log of a service, nil where it has none.
-func (j *journal) find(name string) *logbook {
+// Find returns the log of a service, nil where it has none.
+func (j *Journal) Find(name string) *Log {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.logs[name]
 }
 
-func (j *journal) file(name string) string {
+func (j *Journal) file(name string) string {
 	if name == "" {
 		name = "agent"
 	}
 	return filepath.Join(j.dir, name+".log")
 }
 
-// keep makes all logs files in dir from now on.
-func (j *journal) keep(dir string) {
+// Keep makes all logs files in dir from now on.
+func (j *Journal) Keep(dir string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.dir = dir
@@ -81,9 +81,9 @@ func (j *journal) keep(dir string) {
 	}
 }
 
-// pipe returns the end of a new pipe whose other end is copied into a log, until
+// Pipe returns the end of a new pipe whose other end is copied into a log, until
 // its last writer has closed it. Then the channel is closed.
-func (j *journal) pipe(l *logbook) (fd int, drained <-chan struct{}, err error) {
+func (j *Journal) Pipe(l *Log) (fd int, drained <-chan struct{}, err error) {
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
 		return -1, nil, os.NewSyscallError("pipe", err)
@@ -110,9 +110,9 @@ func (j *journal) pipe(l *logbook) (fd int, drained <-chan struct{}, err error) 
 	return fds[1], done, nil
 }
 
-// close ends what copies output into the logs and closes the files, so that their
+// Close ends what copies output into the logs and closes the files, so that their
 // disk can be unmounted. The agent's own log goes on in memory.
-func (j *journal) close() {
+func (j *Journal) Close() {
 	j.end()
 	j.copies.Wait()
 	j.mu.Lock()
@@ -123,9 +123,9 @@ func (j *journal) close() {
 	}
 }
 
-// logbook is one log: its last bytes in memory, for whoever follows, and in a
+// Log is one log: its last bytes in memory, for whoever follows, and in a
 // file, for after a restart. It never fails a writer.
-type logbook struct {
+type Log struct {
 	mu      sync.Mutex
 	buf     []byte
 	end     int64         // how many bytes were ever written; buf holds the last of them
@@ -133,10 +133,18 @@ type logbook struct {
 	path    string
 	file    *os.File
 	size    int64
-	tee     io.Writer // also gets what is written; may be nil
+	tee     io.Writer
 }
 
-func (l *logbook) Write(p []byte) (int, error) {
+// Tee makes a writer get what is written from now on, too.
+func (l *Log) Tee(w io.Writer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.tee = w
+}
+
+// Write implements io.Writer. It never fails.
+func (l *Log) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.append(p)
@@ -153,20 +161,20 @@ func (l *logbook) Write(p []byte) (int, error) {
 
 // append keeps the last bytes. The buffer is cut only when it has grown to twice
 // its size, so that a byte is moved once on average.
-func (l *logbook) append(p []byte) {
+func (l *Log) append(p []byte) {
 	l.end += int64(len(p))
-	if len(p) >= journalMemory {
-		l.buf, p = l.buf[:0], p[len(p)-journalMemory:]
+	if len(p) >= Memory {
+		l.buf, p = l.buf[:0], p[len(p)-Memory:]
 	}
-	if len(l.buf)+len(p) > 2*journalMemory {
-		keep := l.buf[len(l.buf)-(journalMemory-len(p)):]
+	if len(l.buf)+len(p) > 2*Memory {
+		keep := l.buf[len(l.buf)-(Memory-len(p)):]
 		l.buf = l.buf[:copy(l.buf, keep)]
 	}
 	l.buf = append(l.buf, p...)
 }
 
-func (l *logbook) writeFile(p []byte) {
-	if l.size+int64(len(p)) > journalFile && l.size > 0 {
+func (l *Log) writeFile(p []byte) {
+	if l.size+int64(len(p)) > FileSize && l.size > 0 {
 		_ = l.file.Close()
 		l.file, l.size = nil, 0
 		_ = os.Rename(l.path, l.path+".1")
@@ -179,7 +187,7 @@ func (l *logbook) writeFile(p []byte) {
 	l.size += int64(n)
 }
 
-func (l *logbook) create() {
+func (l *Log) create() {
 	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {
 		return
@@ -192,7 +200,7 @@ func (l *logbook) create() {
 
 // keep makes the log a file too. What the file holds from before comes first in
 // memory, and what memory holds is added to the file.
-func (l *logbook) keep(path string) {
+func (l *Log) keep(path string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.file != nil {
@@ -200,7 +208,7 @@ func (l *logbook) keep(path string) {
 	}
 	now := bytes.Clone(l.buf)
 	l.buf, l.end = nil, 0
-	if old, err := tail(path, journalMemory/2); err == nil {
+	if old, err := tail(path, Memory/2); err == nil {
 		l.append(old)
 	}
 	l.append(now)
@@ -213,7 +221,7 @@ func (l *logbook) keep(path string) {
 	l.changed = make(chan struct{})
 }
 
-func (l *logbook) release() {
+func (l *Log) release() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.file != nil {
@@ -247,10 +255,10 @@ func tail(path string, limit int64) ([]byte, error) {
 	return b, nil
 }
 
-// from returns a copy of what there is after offset, at most limit bytes, the
+// From returns a copy of what there is after offset, at most limit bytes, the
 // offset behind it, and a channel that is closed when there is more. Bytes that
 // are no longer in memory are skipped.
-func (l *logbook) from(offset int64, limit int) (p []byte, next int64, more <-chan struct{}) {
+func (l *Log) From(offset int64, limit int) (p []byte, next int64, more <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	first := l.end - int64(len(l.buf))
@@ -260,8 +268,8 @@ func (l *logbook) from(offset int64, limit int) (p []byte, next int64, more <-ch
 	return p, offset + int64(len(p)), l.changed
 }
 
-// last returns the last whole lines, at most n of them and limit bytes.
-func (l *logbook) last(n, limit int) string {
+// Last returns the last whole lines, at most n of them and limit bytes.
+func (l *Log) Last(n, limit int) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b := bytes.TrimRight(l.buf, "\n")
@@ -277,54 +285,4 @@ func (l *logbook) last(n, limit int) string {
 		}
 	}
 	return string(bytes.TrimLeft(b[start:], "\n"))
-}
-
-// logs sends a log, and with follow what is added to it.
-func (a *Agent) logs(ctx context.Context, conn net.Conn, r wire.LogsRequest) error {
-	l := a.journal.find(r.Service)
-	if l == nil {
-		return nixspace.Errorf(nixspace.KindNotFound, "service_unknown", "the machine has no service %q", r.Service)
-	}
-	if err := wire.Reply(conn, nil); err != nil {
-		return nil
-	}
-	ctx, done := whileOpen(ctx, conn)
-	defer done()
-	w := wire.NewFrameWriter(conn)
-	offset := int64(0)
-	for {
-		p, next, more := l.from(offset, wire.MaxFrame)
-		offset = next
-		if len(p) > 0 {
-			if w.Write(wire.FrameOut, p) != nil {
-				return nil
-			}
-			continue
-		}
-		if !r.Follow {
-			_ = w.WriteJSON(wire.FrameResult, struct{}{})
-			return nil
-		}
-		select {
-		case <-more:
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-// whileOpen returns a context that ends with the stream too. Nothing may be read
-// from the stream meanwhile. The function frees it and ends the stream.
-func whileOpen(ctx context.Context, conn net.Conn) (context.Context, func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	var reader sync.WaitGroup
-	reader.Go(func() {
-		defer cancel()
-		_, _ = io.Copy(io.Discard, conn)
-	})
-	return ctx, func() {
-		cancel()
-		relay.Cut(conn)
-		reader.Wait()
-	}
 }
