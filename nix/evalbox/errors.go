@@ -36,7 +36,7 @@ func (r *report) error(s *spec) error {
 	}
 	if r.Step == "lock" && r.Signal == "" && offline.MatchString(said) {
 		// An input of an input: those of the flake itself were looked at before.
-		return nixspace.Errorf(nixspace.KindInvalid, CodeMissing, "an input of one of the flake's inputs is not on this machine, and NixSpace does not fetch inputs: %.300s", strings.ToValidUTF8(reason(said), "\uFFFD")).
+		return nixspace.Errorf(nixspace.KindInvalid, CodeMissing, "an input of one of the flake's inputs is not on this machine, and only what flake.lock names by its hash is fetched: %.300s", strings.ToValidUTF8(reason(said), "\uFFFD")).
 			WithHint("replace it: --override-input INPUT.INPUT=catalog, or let it follow an input of the flake: inputs.INPUT.inputs.INPUT.follows = \"nixpkgs\"")
 	}
 	switch r.Signal {

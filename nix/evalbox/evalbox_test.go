@@ -284,8 +284,8 @@ func TestPresent(t *testing.T) {
 	flake := strings.Replace(shell, `"nixpkgs"`, `"github:NixOS/nixpkgs/nixos-24.05"`, 1)
 	r := request(t, flake, map[string]string{"conf/a.txt": "a"})
 	r.Files["flake.lock"] = []byte(githubLock(t, r.Trees[0]))
-	trees, err := evalbox.LockedTrees(r.Files["flake.lock"])
-	if err != nil || len(trees) != 1 || trees[0] != r.Trees[0].Path {
+	trees, err := evalbox.LockedInputs(r.Files["flake.lock"], nil)
+	if err != nil || len(trees) != 1 || trees[0].Path != r.Trees[0].Path || !trees[0].Remote || trees[0].Text("owner") != "NixOS" {
 		t.Fatalf("the lock's trees are %v, %v; want %s", trees, err, r.Trees[0].Path)
 	}
 	if _, err := newBox(t, nil).Evaluate(t.Context(), r); err != nil {

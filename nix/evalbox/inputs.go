@@ -93,26 +93,92 @@ func withoutLocal(text []byte, l *lockFile) ([]byte, error) {
 	return json.MarshalIndent(all, "", "  ")
 }
 
-// remote are kinds of inputs that come from elsewhere. NixSpace does not fetch
-// them: they may be used where the lock says what they are and the store has it.
+// remote are kinds of inputs that come from elsewhere. No box fetches them: they may be
+// used where the lock says what they are and the request has them.
 var remote = []string{"github", "gitlab", "sourcehut", "tarball", "git"}
 
-// LockedTrees returns the store paths that a lock file's remote inputs have, and of
-// path inputs that lie in the store, each once, sorted. It fails with code
-// [CodeInvalid] where the file is no lock.
-func LockedTrees(lock []byte) ([]string, error) {
+// LockedInput is an input as a lock file names it: by its content.
+type LockedInput struct {
+	Node   string // its name in the lock file
+	Path   string // in the store, by its hash
+	Remote bool   // it comes from elsewhere, and is no path in the store
+	locked map[string]any
+}
+
+// Text returns an attribute of the lock that is text; empty for others.
+func (i LockedInput) Text(name string) string { return textOf(i.locked, name) }
+
+// Set reports whether an attribute of the lock is true.
+func (i LockedInput) Set(name string) bool {
+	set, _ := i.locked[name].(bool)
+	return set
+}
+
+// LockedInputs returns the inputs of a lock file that have a store path and are used
+// when others are replaced (overrides: name → anything), by their names. It fails with
+// code [CodeInvalid] where the file is no lock.
+func LockedInputs(lock []byte, overrides map[string]string) ([]LockedInput, error) {
 	l, err := parseLock(lock)
 	if err != nil || l == nil {
 		return nil, err
 	}
-	var paths []string
-	for _, n := range l.Nodes {
-		if p := n.storePath(); p != "" {
-			paths = append(paths, p)
+	used := l.used(overrides)
+	var out []LockedInput
+	for _, name := range slices.Sorted(maps.Keys(l.Nodes)) {
+		n := l.Nodes[name]
+		if p := n.storePath(); p != "" && used[name] {
+			out = append(out, LockedInput{Node: name, Path: p, Remote: slices.Contains(remote, textOf(n.Locked, "type")), locked: n.Locked})
 		}
 	}
-	slices.Sort(paths)
-	return slices.Compact(paths), nil
+	return out, nil
+}
+
+// used returns the nodes that are reached from the root by inputs that are not
+// replaced. Only inputs of the root count as replaced: what is replaced below may be
+// reached by another way.
+func (l *lockFile) used(overrides map[string]string) map[string]bool {
+	seen := map[string]bool{}
+	var visit func(node string)
+	visit = func(node string) {
+		if _, ok := l.Nodes[node]; !ok || seen[node] {
+			return
+		}
+		seen[node] = true
+		for name, ref := range l.Nodes[node].Inputs {
+			if _, replaced := overrides[name]; replaced && node == l.Root {
+				continue
+			}
+			if next, ok := ref.(string); ok {
+				visit(next)
+			} else if next, ok := l.follow(ref, overrides); ok {
+				visit(next)
+			}
+		}
+	}
+	visit(l.Root)
+	return seen
+}
+
+// follow returns the node of an input that is another one's, which is named by the
+// inputs on the way from the root.
+func (l *lockFile) follow(ref any, overrides map[string]string) (string, bool) {
+	names, _ := ref.([]any)
+	at := l.Root
+	for depth := 0; len(names) > 0; depth++ {
+		name, _ := names[0].(string)
+		if _, replaced := overrides[name]; at == l.Root && replaced || depth > maxNodes {
+			return "", false
+		}
+		switch next := l.Nodes[at].Inputs[name].(type) {
+		case string:
+			at, names = next, names[1:]
+		case []any:
+			at, names = l.Root, append(slices.Clone(next), names[1:]...)
+		default:
+			return "", false
+		}
+	}
+	return at, at != l.Root
 }
 
 // storePath is where Nix puts the tree of a locked input; empty where it is not known.
@@ -140,14 +206,16 @@ func (p *policy) tree(path string) bool {
 	return slices.ContainsFunc(p.request.Trees, func(t Tree) bool { return t.Path == path })
 }
 
-// checkLock refuses a lock with inputs that are not allowed, or not here.
+// checkLock refuses a lock with inputs that are not allowed, or not here. What the
+// request replaces, and what only that needs, is not used and does not count.
 func (p *policy) checkLock(l *lockFile) error {
 	if l == nil {
 		return nil
 	}
+	used := l.used(p.request.Overrides)
 	for _, name := range slices.Sorted(maps.Keys(l.Nodes)) {
 		n := l.Nodes[name]
-		if name == l.Root && n.Locked == nil || p.overridden(l, name) {
+		if name == l.Root && n.Locked == nil || !used[name] {
 			continue
 		}
 		if err := p.checkNode(name, n); err != nil {
@@ -155,24 +223,6 @@ func (p *policy) checkLock(l *lockFile) error {
 		}
 	}
 	return nil
-}
-
-// overridden reports whether a node is the input of the root that the request
-// replaces, and of no other node, so that nothing of it is used.
-func (p *policy) overridden(l *lockFile, node string) bool {
-	found := false
-	for of, n := range l.Nodes {
-		for name, ref := range n.Inputs {
-			if s, ok := ref.(string); !ok || s != node {
-				continue
-			}
-			if _, ok := p.request.Overrides[name]; of != l.Root || !ok {
-				return false
-			}
-			found = true
-		}
-	}
-	return found
 }
 
 func (p *policy) checkNode(name string, n lockNode) error {
@@ -304,7 +354,8 @@ func (p *policy) checkInput(full, name string, in input, top bool) error {
 		if p.locked(full) {
 			return nil // checkLock has seen it
 		}
-		return missing(full, kind+" "+at)
+		return nixspace.Errorf(nixspace.KindInvalid, CodeMissing, "flake.lock does not say what the input %s (%.300s) is, and only what it names by its hash is fetched", full, kind+" "+at).
+			WithHint("write flake.lock with `nix flake lock` where Nix is, or %s", overrideHint(full)).WithDetail("input", full)
 	}
 	return refused(full, fmt.Sprintf("it is of the kind %q", kind))
 }
@@ -359,9 +410,12 @@ func refused(name, why string) error {
 }
 
 func missing(name, what string) error {
-	return nixspace.Errorf(nixspace.KindInvalid, CodeMissing, "the input %s (%.300s) is not on this machine, and NixSpace does not fetch inputs", name, what).
+	return nixspace.Errorf(nixspace.KindInvalid, CodeMissing, "the input %s (%.300s) is not on this machine", name, what).
 		WithHint("%s", overrideHint(name)).WithDetail("input", name)
 }
+
+// OverrideHint says how to do without an input.
+func OverrideHint(name string) string { return overrideHint(name) }
 
 func overrideHint(name string) string {
 	return fmt.Sprintf("use the catalog in its place with --override-input %s=catalog; or put its files into a folder of the flake, and write inputs.%s.url = \"path:./%s\"", name, name, name)

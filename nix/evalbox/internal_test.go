@@ -1,6 +1,8 @@
 package evalbox
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,6 +14,7 @@ func FuzzLock(f *testing.F) {
 	f.Add([]byte(`{"nodes":{"n":{"locked":{"type":"github","narHash":"sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="},"original":{"type":"github"}},"root":{"inputs":{"n":"n","m":["n"]}}},"root":"root","version":7}`))
 	f.Add([]byte(`{"nodes":{"root":{"inputs":{"s":"s"}},"s":{"locked":{"type":"path","path":"./s"}}},"root":"root","version":7}`))
 	f.Add([]byte(`{"nodes":{},"root":"","version":7}`))
+	f.Add([]byte(`{"nodes":{"a":{"inputs":{"x":["b","x"],"y":["b"]}},"b":{"inputs":{"x":["a","x"],"a":"a"}},"root":{"inputs":{"a":"a","b":["a","y"],"c":["c"]}}},"root":"root","version":7}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		l, err := parseLock(b)
 		if err != nil || l == nil {
@@ -20,7 +23,7 @@ func FuzzLock(f *testing.F) {
 		p := policy{request: &Request{}, lock: l}
 		_ = p.checkLock(l)
 		_ = p.locked("n.m.x")
-		if _, err := LockedTrees(b); err != nil {
+		if _, err := LockedInputs(b, map[string]string{"n": "", "x": ""}); err != nil {
 			t.Error(err)
 		}
 		out, err := withoutLocal(b, l)
@@ -68,6 +71,38 @@ func TestClassify(t *testing.T) {
 	} {
 		if kind, at := classify(url); kind != want[0] || at != want[1] {
 			t.Errorf("%q is %q %q, want %q", url, kind, at, want)
+		}
+	}
+}
+
+// TestUsed finds what of a lock is used when inputs of the root are replaced.
+func TestUsed(t *testing.T) {
+	const lock = `{"nodes":{
+		"root":{"inputs":{"nixpkgs":"nixpkgs","tools":"tools","more":["tools","inner"]}},
+		"nixpkgs":{"inputs":{"deep":"deep"}}, "deep":{},
+		"tools":{"inputs":{"nixpkgs":["nixpkgs"],"inner":"inner"}}, "inner":{}, "stray":{}
+	},"root":"root","version":7}`
+	l, err := parseLock([]byte(lock))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		overrides []string
+		want      string
+	}{
+		"none":         {nil, "deep inner nixpkgs root tools"},
+		"one":          {[]string{"nixpkgs"}, "inner root tools"},
+		"another":      {[]string{"tools"}, "deep nixpkgs root"},
+		"all":          {[]string{"nixpkgs", "tools"}, "root"},
+		"below counts": {[]string{"tools.inner"}, "deep inner nixpkgs root tools"},
+	} {
+		by := map[string]string{}
+		for _, o := range c.overrides {
+			by[o] = "/x"
+		}
+		got := strings.Join(slices.Sorted(maps.Keys(l.used(by))), " ")
+		if got != c.want {
+			t.Errorf("%s: got %s, want %s", name, got, c.want)
 		}
 	}
 }

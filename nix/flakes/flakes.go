@@ -37,7 +37,10 @@ type Config struct {
 	Limits  evalbox.Limits
 	// Settings are further settings of the Nix that evaluates.
 	Settings map[string]string
-	Log      *slog.Logger
+	// Inputs fetches inputs that a flake's lock names and that are not in the store;
+	// nil for nothing.
+	Inputs Fetcher
+	Log    *slog.Logger
 }
 
 // Flakes evaluates and builds. It is safe for concurrent use.
@@ -48,6 +51,9 @@ type Flakes struct {
 
 // New returns a Flakes. It starts no process.
 func New(ctx context.Context, cfg Config) (*Flakes, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
 	bin, closure := cfg.Engine.Program(), []string(nil)
 	if real, err := filepath.EvalSymlinks(bin); err == nil && strings.HasPrefix(real, nixspace.StoreDir+"/") {
 		path := nixspace.StoreDir + "/" + strings.SplitN(strings.TrimPrefix(real, nixspace.StoreDir+"/"), "/", 2)[0]
@@ -120,15 +126,15 @@ func (f *Flakes) request(ctx context.Context, in nixspace.UserFlake) (*evalbox.R
 		r.Overrides[input] = own
 	}
 	// What the lock names by its content may be used where it is here.
-	locked, err := evalbox.LockedTrees(r.Files["flake.lock"])
+	inputs, err := evalbox.LockedInputs(r.Files["flake.lock"], r.Overrides)
+	if err != nil {
+		return nil, err
+	}
+	here, err := f.bring(ctx, inputs)
 	if err != nil {
 		return nil, err
 	}
 	store := f.cfg.Engine.Store()
-	here, err := store.ValidPaths(ctx, locked)
-	if err != nil {
-		return nil, fmt.Errorf("ask the store for a flake's inputs: %w", err)
-	}
 	for _, path := range append(here, own) {
 		if slices.ContainsFunc(r.Trees, func(t evalbox.Tree) bool { return t.Path == path }) {
 			continue
@@ -143,6 +149,34 @@ func (f *Flakes) request(ctx context.Context, in nixspace.UserFlake) (*evalbox.R
 		r.Trees = append(r.Trees, evalbox.Tree{Path: path, NARHash: strings.TrimPrefix(info.NarHash, "sha256:"), NARSize: info.NarSize})
 	}
 	return r, nil
+}
+
+// bring returns the paths of locked inputs that are in the store, after it fetched
+// those that were not.
+func (f *Flakes) bring(ctx context.Context, inputs []evalbox.LockedInput) ([]string, error) {
+	var paths []string
+	for _, in := range inputs {
+		paths = append(paths, in.Path)
+	}
+	valid := func() ([]string, error) {
+		here, err := f.cfg.Engine.Store().ValidPaths(ctx, paths)
+		if err != nil {
+			return nil, fmt.Errorf("ask the store for a flake's inputs: %w", err)
+		}
+		return here, nil
+	}
+	here, err := valid()
+	if err != nil {
+		return nil, err
+	}
+	missing := slices.DeleteFunc(slices.Clone(inputs), func(in evalbox.LockedInput) bool { return !in.Remote || slices.Contains(here, in.Path) })
+	if len(missing) == 0 || f.cfg.Inputs == nil {
+		return here, nil
+	}
+	if err := f.fetch(ctx, missing); err != nil {
+		return nil, err
+	}
+	return valid()
 }
 
 // InstantiateFlake writes the derivation of an environment of a flake's packages and,

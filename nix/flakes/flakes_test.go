@@ -26,7 +26,9 @@ type parts struct {
 	engine  *nix.Engine
 }
 
-func open(t testing.TB) parts {
+func open(t testing.TB) parts { return openWith(t, nil) }
+
+func openWith(t testing.TB, inputs flakes.Fetcher) parts {
 	t.Helper()
 	runtime := filepath.Dir(nixtest.Socket(t))
 	e, err := nix.Open(t.Context(), nix.Config{StateDir: t.TempDir(), RuntimeDir: runtime, OwnDaemon: true, Settings: nixtest.Settings()})
@@ -42,7 +44,7 @@ func open(t testing.TB) parts {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := flakes.New(t.Context(), flakes.Config{Engine: e, Catalog: c, Settings: nixtest.Settings(), Limits: evalbox.Limits{Wall: 2 * nixtest.Patience}})
+	f, err := flakes.New(t.Context(), flakes.Config{Engine: e, Catalog: c, Settings: nixtest.Settings(), Inputs: inputs, Limits: evalbox.Limits{Wall: 2 * nixtest.Patience}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ import (
 	"github.com/nixspace/nixspace/state/workspace"
 )
 
-// Config says how to fetch. Dir and Store are required.
+// Config says how to fetch. Dir is required, and Store for all but [Fetcher.FetchTree].
 type Config struct {
 	// Dir holds what is being fetched, and the keys of ssh's servers. It is made if
 	// needed.

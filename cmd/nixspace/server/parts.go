@@ -165,6 +165,9 @@ func (p packages) Ping(ctx context.Context) error {
 	return nil
 }
 
+// inputTime is how long one input of a flake may take to be fetched: somebody waits.
+const inputTime = 3 * time.Minute
+
 // packages opens the catalog and evaluates it, so that no request waits for that.
 func (set Settings) packages(ctx context.Context, s Site) (_ builds.Packages, _ Stop, err error) {
 	e, err := nix.Open(ctx, nix.Config{StateDir: s.Dir.Path(), RuntimeDir: filepath.Join(s.Dir.Runtime(), "nix"), Log: s.Log})
@@ -192,7 +195,13 @@ func (set Settings) packages(ctx context.Context, s Site) (_ builds.Packages, _ 
 	if err != nil {
 		return nil, nil, err
 	}
-	users, err := flakes.New(ctx, flakes.Config{Engine: e, Catalog: c, Log: s.Log})
+	inputs, err := fetch.Open(fetch.Config{
+		Dir: filepath.Join(s.Dir.Path("fetch"), "inputs"), Policy: set.Reach, Limits: s.Code, Log: s.Log, Time: inputTime, CAFile: os.Getenv("SSL_CERT_FILE"),
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	users, err := flakes.New(ctx, flakes.Config{Engine: e, Catalog: c, Inputs: inputs, Log: s.Log})
 	if err != nil {
 		return nil, nil, err
 	}
