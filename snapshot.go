@@ -106,6 +106,7 @@ type Prewarmer interface {
 	// Prewarm makes what the next machine like spec starts fast from: the images
 	// of its layers, and a snapshot of such a machine with its early services
 	// running (see [Service.Early]). It takes as long as a cold boot, and moments
-	// where everything is there. Nothing in spec that belongs to a session matters.
-	Prewarm(ctx context.Context, spec MachineSpec) error
+	// where everything is there, which made says. It takes processors only as far as
+	// nobody else wants them. Nothing in spec that belongs to a session matters.
+	Prewarm(ctx context.Context, spec MachineSpec) (made bool, err error)
 }

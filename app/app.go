@@ -55,8 +55,8 @@ type App struct {
 	tasks   *work.Tasks
 }
 
-// Config is what App works with. All fields but HibernateAfter, Sources and Prebuilds
-// are required.
+// Config is what App works with. All fields but HibernateAfter, Prewarms, Sources and
+// Prebuilds are required.
 type Config struct {
 	Store      records.Store
 	Packages   builds.Packages
@@ -69,6 +69,8 @@ type Config struct {
 	// HibernateAfter is how long nobody must have worked in a session before it is
 	// hibernated; never when 0.
 	HibernateAfter time.Duration
+	// Prewarms queues the making of templates; nil for none.
+	Prewarms sessions.Prewarms
 	// Collect is what [collect.UseCases.RunCollection] collects.
 	Collect collect.CollectGarbage
 }
@@ -85,9 +87,10 @@ func New(cfg Config) *App {
 	run := sessions.New(sessions.Config{
 		Records: r, Packages: cfg.Packages, Machines: cfg.Machines, Workspaces: cfg.Workspaces,
 		Builds: b, Environments: e, Prebuilds: pre, Tasks: tasks, Progress: progress,
-		HibernateAfter: cfg.HibernateAfter, Log: cfg.Log,
+		HibernateAfter: cfg.HibernateAfter, Prewarms: cfg.Prewarms, Log: cfg.Log,
 	})
 	pre.Over(run)
+	b.Built = run.Built
 	garbage := collect.Config{Records: r, Sessions: run, Prebuilds: pre, Scheduled: cfg.Collect, Log: cfg.Log}
 	// What a part cannot collect is not collected.
 	garbage.Files, _ = cfg.Machines.(nixspace.GarbageCollector)

@@ -14,6 +14,7 @@ import (
 	"github.com/nixspace/nixspace/app"
 	"github.com/nixspace/nixspace/app/apptest"
 	"github.com/nixspace/nixspace/app/environments"
+	"github.com/nixspace/nixspace/app/sessions"
 	"github.com/nixspace/nixspace/state/postgres"
 	"github.com/nixspace/nixspace/state/postgres/postgrestest"
 	"github.com/nixspace/nixspace/state/workspace"
@@ -54,6 +55,7 @@ type host struct {
 	workspaces *workspace.Store
 
 	hibernateAfter time.Duration
+	prewarms       sessions.Prewarms
 	stop           func() // ends App.Run and waits for it; call it to play a shutdown
 }
 
@@ -89,7 +91,7 @@ func newHostOver(ctx context.Context, t testing.TB, d *postgres.DB) *host {
 func (h *host) start(t testing.TB) {
 	t.Helper()
 	h.App = app.New(app.Config{
-		Store: h.jobs.Over(h.db), Packages: h.packages, Machines: h.machines, Workspaces: h.workspaces, Jobs: h.jobs, HibernateAfter: h.hibernateAfter,
+		Store: h.jobs.Over(h.db), Packages: h.packages, Machines: h.machines, Workspaces: h.workspaces, Jobs: h.jobs, HibernateAfter: h.hibernateAfter, Prewarms: h.prewarms,
 		Log: slog.New(slog.NewTextHandler(testWriter{t}, nil)),
 	})
 	ctx, cancel := context.WithCancel(context.Background())

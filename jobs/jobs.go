@@ -59,6 +59,10 @@ type Config struct {
 	Builds int
 	// CollectEvery is how often garbage is collected; never when 0.
 	CollectEvery time.Duration
+	// PrewarmDelay is how long templates wait after a build, and after a session that
+	// came first: whoever waits for a build may start a session, which then makes the
+	// template on its way. 5 seconds when 0.
+	PrewarmDelay time.Duration
 	Log          *slog.Logger
 }
 
@@ -103,6 +107,9 @@ func New(pool *pgxpool.Pool, cfg Config) (*Queue, error) {
 	if cfg.Builds == 0 {
 		cfg.Builds = 4
 	}
+	if cfg.PrewarmDelay == 0 {
+		cfg.PrewarmDelay = prewarmDelay
+	}
 	q := &Queue{cfg: cfg, pool: pool}
 	workers := river.NewWorkers()
 	if err := river.AddWorkerSafely(workers, &buildWorker{queue: q}); err != nil {
@@ -117,12 +124,15 @@ func New(pool *pgxpool.Pool, cfg Config) (*Queue, error) {
 	if err := river.AddWorkerSafely(workers, &collectWorker{queue: q}); err != nil {
 		return nil, fmt.Errorf("register the collector: %w", err)
 	}
+	if err := river.AddWorkerSafely(workers, &prewarmWorker{queue: q}); err != nil {
+		return nil, fmt.Errorf("register the worker of templates: %w", err)
+	}
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		ID:     cfg.Server + "/" + string(nixspace.NewID()),
 		Logger: cfg.Log,
 		Queues: map[string]river.QueueConfig{
 			queueBuild: {MaxWorkers: cfg.Builds}, queueSource: {MaxWorkers: sourceWorkers},
-			queuePrebuild: {MaxWorkers: prebuildWorkers}, queueCollect: {MaxWorkers: 1},
+			queuePrebuild: {MaxWorkers: prebuildWorkers}, queueCollect: {MaxWorkers: 1}, queuePrewarm: {MaxWorkers: 1},
 		},
 		PeriodicJobs:         q.periodic(),
 		Workers:              workers,

@@ -28,6 +28,8 @@ type Machines struct {
 	failSnapshots error
 	gate          chan struct{}
 	reaped        []nixspace.ID
+	templates     map[string]bool // by environment
+	prewarmGate   chan struct{}
 }
 
 // NewMachines returns a host without machines.

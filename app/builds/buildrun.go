@@ -93,6 +93,11 @@ func (a *UseCases) finishBuild(ctx context.Context, b *nixspace.Build, r *nixspa
 		if err := a.Ended(ctx, tx, b); err != nil {
 			return err
 		}
+		if r != nil && a.Built != nil {
+			if err := a.Built(ctx, tx, b.VersionID); err != nil {
+				return err
+			}
+		}
 		return a.buildEvent(ctx, tx, actor, b, kind, message)
 	})
 }

@@ -23,6 +23,8 @@ type UseCases struct {
 	// Ended is called in the transaction that records the end of a build. It must be
 	// set before the first one.
 	Ended func(ctx context.Context, tx records.Tx, b *nixspace.Build) error
+	// Built is called in that transaction when it succeeded. It may be nil.
+	Built func(ctx context.Context, tx records.Tx, version nixspace.ID) error
 }
 
 // New returns the use cases about builds.

@@ -17,7 +17,9 @@ import (
 // launch starts the machine of a session that is creating, in a task of its own.
 func (a *UseCases) launch(ctx context.Context, s *nixspace.Session) error {
 	started := *s
+	calm := a.urgency.urgently()
 	err := a.tasks.Start(ctx, func(task context.Context) {
+		defer calm()
 		ctx, end, other := a.starting.Begin(task, started.ID)
 		if end == nil {
 			// The last generation is just ending; this one must not be lost.
@@ -31,6 +33,7 @@ func (a *UseCases) launch(ctx context.Context, s *nixspace.Session) error {
 		a.bring(ctx, &started)
 	})
 	if err != nil {
+		calm()
 		a.failStart(ctx, s, "the server is shutting down", "interrupted")
 	}
 	return err

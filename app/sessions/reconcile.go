@@ -20,7 +20,10 @@ func (a *UseCases) Reconcile(ctx context.Context) error {
 	if err := a.reapStrays(ctx, owned); err != nil {
 		return err
 	}
-	return a.reconcileSnapshots(ctx)
+	if err := a.reconcileSnapshots(ctx); err != nil {
+		return err
+	}
+	return a.prewarmAgain(ctx)
 }
 
 // reconcileSessions looks for the machine of every session that should have one,

@@ -32,9 +32,11 @@ type UseCases struct {
 	reports        *machineTable
 	gates          *gates
 	activity       *activity
+	prewarms       Prewarms // nil for none
+	urgency        urgency
 }
 
-// Config is what sessions work with. All fields but HibernateAfter and Prebuilds are
+// Config is what sessions work with. All fields but HibernateAfter, Prebuilds and Prewarms are
 // required.
 type Config struct {
 	Records      *records.Records
@@ -49,7 +51,9 @@ type Config struct {
 	// HibernateAfter is how long nobody must have worked in a session before it is
 	// hibernated; never when 0.
 	HibernateAfter time.Duration
-	Log            *slog.Logger
+	// Prewarms queues the making of templates; nil for none.
+	Prewarms Prewarms
+	Log      *slog.Logger
 }
 
 // New returns the use cases about sessions.
@@ -58,6 +62,6 @@ func New(cfg Config) *UseCases {
 		records: cfg.Records, packages: cfg.Packages, machines: cfg.Machines, workspaces: cfg.Workspaces,
 		builds: cfg.Builds, environments: cfg.Environments, prebuilds: cfg.Prebuilds, tasks: cfg.Tasks, progress: cfg.Progress,
 		hibernateAfter: cfg.HibernateAfter, log: cfg.Log,
-		starting: work.NewRunSet(), reports: newMachineTable(), gates: newGates(), activity: newActivity(),
+		starting: work.NewRunSet(), reports: newMachineTable(), gates: newGates(), activity: newActivity(), prewarms: cfg.Prewarms,
 	}
 }

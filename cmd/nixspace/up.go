@@ -46,6 +46,7 @@ type networks struct {
 type restPolicy struct {
 	OnExit         string        `name:"on-exit" env:"NIXSPACE_ON_EXIT" enum:"hibernate,stop,keep" default:"hibernate" placeholder:"hibernate|stop|keep" help:"What becomes of running sessions when the server ends (${default}). hibernate: they go on where they were once they are needed. stop: only their disks are kept. keep: their machines run on; without a server for ten minutes they stop by themselves. Ephemeral sessions are always stopped."`
 	HibernateAfter time.Duration `name:"hibernate-after" env:"NIXSPACE_HIBERNATE_AFTER" default:"0s" placeholder:"30m" help:"Hibernate a session in which nobody has worked for so long: no command, terminal or connection through NixSpace. What needs it resumes it. Off when 0, which is the default: a program that runs on its own in the background is no activity that NixSpace sees."`
+	Prewarm        bool          `name:"prewarm" env:"NIXSPACE_PREWARM" default:"true" negatable:"" help:"Make what the first session of an environment starts fast from once the environment is built, in the background and while no session starts (on by default)."`
 }
 
 var farewells = map[string]string{
@@ -106,7 +107,7 @@ func (c *upCmd) Run(ctx context.Context, g *globals, std streams) error {
 	err = server.Run(ctx, server.Config{
 		State: state, Listen: c.Listen, Hosts: c.Hosts, PreviewDomain: c.Previews, DatabaseURL: c.DatabaseURL, PGBin: c.PGBin,
 		Version: version, Log: log, Parts: server.Real(server.Settings{Accel: c.Accel, Mirror: c.Mirror, PrivateNetworks: c.PrivateNetworks, Reach: reach}),
-		Code: c.limits(), MaxImport: max(c.MaxImport, 1) << 20, Collect: server.Collect{Every: time.Duration(c.collectPolicy.Every), OlderThan: time.Duration(c.collectPolicy.OlderThan), Sessions: c.collectPolicy.Sessions}, Rest: server.Rest{OnExit: server.OnExit(c.OnExit), HibernateAfter: c.HibernateAfter}, Report: show.step, Progress: d.Report, Force: force,
+		Code: c.limits(), MaxImport: max(c.MaxImport, 1) << 20, Collect: server.Collect{Every: time.Duration(c.collectPolicy.Every), OlderThan: time.Duration(c.collectPolicy.OlderThan), Sessions: c.collectPolicy.Sessions}, Rest: server.Rest{OnExit: server.OnExit(c.OnExit), HibernateAfter: c.HibernateAfter, Prewarm: c.Prewarm}, Report: show.step, Progress: d.Report, Force: force,
 		Ready: func(ctx context.Context, r server.Running) error {
 			if d == nil {
 				log.Info("ready", "url", r.URL, "state", r.State)

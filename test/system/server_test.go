@@ -82,7 +82,8 @@ func launch(t *testing.T, state string, argv ...string) *server {
 	s := &server{t: t, state: state, done: make(chan struct{})}
 	s.news = sync.NewCond(&s.mu)
 	s.cmd = exec.Command(argv[0], argv[1:]...)
-	s.cmd.Env = append(os.Environ(), "NO_COLOR=1")
+	// Templates are made when a test asks for it: it would see their machines.
+	s.cmd.Env = append(os.Environ(), "NO_COLOR=1", "NIXSPACE_PREWARM=false")
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -217,12 +218,14 @@ func processes(t *testing.T, state string) map[int]string {
 	t.Helper()
 	found := map[int]string{}
 	marks := [][]byte{[]byte(state)}
-	sessions, err := os.ReadDir(filepath.Join(state, "sessions"))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		t.Fatal(err)
-	}
-	for _, s := range sessions {
-		marks = append(marks, []byte(s.Name()))
+	for _, dir := range []string{"sessions", "prewarm"} {
+		sessions, err := os.ReadDir(filepath.Join(state, dir))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+		for _, s := range sessions {
+			marks = append(marks, []byte(s.Name()))
+		}
 	}
 	paths, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {

@@ -56,7 +56,7 @@ func benchHost(b *testing.B) (context.Context, *Local, nixspace.MachineSpec) {
 			Name: "echo", Argv: []string{"serve", "7000"}, Ready: nixspace.Probe{TCP: 7000}, Early: true,
 		}},
 	}
-	if err := l.Prewarm(ctx, spec); err != nil {
+	if _, err := l.Prewarm(ctx, spec); err != nil {
 		b.Fatal(err)
 	}
 	return ctx, l, spec

@@ -22,7 +22,7 @@ func TestForkUnderPostgreSQL(t *testing.T) {
 	spec.MemoryMiB, spec.DiskMiB = 384, 1024
 	spec.Layers, spec.Environment, spec.Env = append(spec.Layers, layer), path, vmtest.PostgreSQLEnv(path)
 	spec.Services = []nixspace.Service{service}
-	if err := l.Prewarm(h.ctx, spec); err != nil {
+	if _, err := l.Prewarm(h.ctx, spec); err != nil {
 		t.Fatal(err)
 	}
 	// Its template has a database that runs already.

@@ -27,18 +27,18 @@ func (l *Local) prewarms(id nixspace.ID) bool {
 
 // Prewarm implements [nixspace.Prewarmer]. What it runs has a folder, but is no
 // session: nobody hears of it.
-func (l *Local) Prewarm(ctx context.Context, spec nixspace.MachineSpec) (err error) {
+func (l *Local) Prewarm(ctx context.Context, spec nixspace.MachineSpec) (made bool, err error) {
 	id := nixspace.NewID()
 	spec.SessionID, spec.Hostname, spec.Workspace = id, "prewarm", ""
 	spec.Resume, spec.Snapshot, spec.Throwaway = false, "", false
 	dir := filepath.Join(l.prewarmDir(), string(id))
 	if err := runner.WriteSpec(dir, runner.Spec{Machine: spec, Host: l.host(l.socket(id)), Prewarm: true}); err != nil {
-		return fmt.Errorf("prepare a template: %w", err)
+		return false, fmt.Errorf("prepare a template: %w", err)
 	}
 	defer func() { err = errors.Join(err, l.endPrewarm(id)) }()
 	logFile, err := os.OpenFile(filepath.Join(dir, runner.LogFile), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer logFile.Close()
 	cmd := exec.CommandContext(ctx, l.cfg.Runner[0], append(append([]string{}, l.cfg.Runner[1:]...), dir)...)
@@ -46,15 +46,16 @@ func (l *Local) Prewarm(ctx context.Context, spec nixspace.MachineSpec) (err err
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return false, ctx.Err()
 		}
 		state, readErr := runner.ReadState(dir)
 		if readErr != nil || state.Machine.Reason == "" {
-			return nixspace.Errorf(nixspace.KindInternal, "runner_failed", "no template was made: %s", lastLines(logFile.Name()))
+			return false, nixspace.Errorf(nixspace.KindInternal, "runner_failed", "no template was made: %s", lastLines(logFile.Name()))
 		}
-		return nixspace.Errorf(nixspace.KindUnavailable, state.Machine.ReasonCode, "no template was made: %s", state.Machine.Reason)
+		return false, nixspace.Errorf(nixspace.KindUnavailable, state.Machine.ReasonCode, "no template was made: %s", state.Machine.Reason)
 	}
-	return nil
+	state, err := runner.ReadState(dir)
+	return err == nil && state.Machine.Start != "", err
 }
 
 // endPrewarm removes what is left of the making of a template.

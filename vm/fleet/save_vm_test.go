@@ -153,14 +153,14 @@ func TestTemplate(t *testing.T) {
 	first.Services = []nixspace.Service{h.echo(), {
 		Name: "late", Argv: []string{"serve", "7001"}, Ready: nixspace.Probe{TCP: 7001}, Needs: []string{"echo"},
 	}}
-	if err := l.Prewarm(h.ctx, first); err != nil {
-		t.Fatal(err)
+	if made, err := l.Prewarm(h.ctx, first); err != nil || !made {
+		t.Fatal(made, err)
 	}
 	if ids, err := l.Sessions(h.ctx); err != nil || len(ids) > 0 {
 		t.Errorf("the making of a template left %v, %v", ids, err)
 	}
-	if err := l.Prewarm(h.ctx, first); err != nil {
-		t.Fatal(err)
+	if made, err := l.Prewarm(h.ctx, first); err != nil || made {
+		t.Fatal(made, err)
 	}
 	second := first
 	second.SessionID, second.Hostname = nixspace.NewID(), "other"
@@ -208,7 +208,7 @@ func TestTemplate(t *testing.T) {
 		h.cameUp(m, "boot")
 		// It made a template of its own on the way.
 		third.SessionID = nixspace.NewID()
-		if err := l.Prewarm(h.ctx, third); err != nil {
+		if _, err := l.Prewarm(h.ctx, third); err != nil {
 			t.Fatal(err)
 		}
 		m = h.start(l, third)
@@ -239,7 +239,7 @@ func TestTemplate(t *testing.T) {
 			t.Errorf("fallback: %q", s.Fallback)
 		}
 		spec.SessionID = nixspace.NewID()
-		if err := l.Prewarm(h.ctx, spec); err != nil {
+		if _, err := l.Prewarm(h.ctx, spec); err != nil {
 			t.Fatal(err)
 		}
 		h.cameUp(h.start(l, spec), "template")

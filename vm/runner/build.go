@@ -167,6 +167,9 @@ func (b *builder) ways() ([]way, error) {
 // that it returns ends when the machine does, too.
 func (b *builder) build(ctx context.Context, undo *cleanup) (context.Context, error) {
 	if b.spec.Prewarm {
+		if b.prepared.template == "" || !b.pool.Reflink() {
+			return nil, errStopped // such machines start from none
+		}
 		if _, err := b.store.Template(b.prepared.template).CheckMemory(b.prepared.compat); err == nil {
 			return nil, errStopped
 		}

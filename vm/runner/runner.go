@@ -20,6 +20,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/internal/cgroup"
 	"github.com/nixspace/nixspace/vm"
@@ -75,6 +77,9 @@ type runner struct {
 	saving sync.Mutex // held while the machine is saved
 }
 
+// lowPriority is what nobody waits for has: processors that nobody else wants.
+const lowPriority = 19
+
 // Errors as causes of a session's end.
 var (
 	errStopped    = errors.New("asked to stop")
@@ -124,6 +129,12 @@ func (r *runner) run(parent context.Context) (err error) {
 	r.stop = stop
 	defer context.AfterFunc(parent, func() { stop(errStopped) })()
 
+	if r.spec.Prewarm {
+		// This process leads its group, and what it starts is in it.
+		if err := unix.Setpriority(unix.PRIO_PGRP, 0, lowPriority); err != nil {
+			r.log.Warn("a template is made at the priority of sessions", "err", err)
+		}
+	}
 	now := time.Now()
 	r.state = State{
 		Runner: self, Socket: r.spec.Host.Socket,

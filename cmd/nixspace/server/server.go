@@ -25,6 +25,7 @@ import (
 	"github.com/nixspace/nixspace/app/collect"
 	"github.com/nixspace/nixspace/app/environments"
 	"github.com/nixspace/nixspace/app/fetches"
+	"github.com/nixspace/nixspace/app/sessions"
 	"github.com/nixspace/nixspace/internal/statedir"
 	"github.com/nixspace/nixspace/internal/telemetry"
 	"github.com/nixspace/nixspace/jobs"
@@ -109,6 +110,7 @@ type Step struct {
 type Rest struct {
 	OnExit         OnExit        // what becomes of them; OnExitHibernate when empty
 	HibernateAfter time.Duration // of idle ones; never when 0
+	Prewarm        bool          // make templates in the background
 }
 
 // Collect says what garbage a server collects by itself.
@@ -278,9 +280,13 @@ func (s *server) openApp(ctx context.Context) (string, error) {
 		}
 		parts.Jobs = s.queue
 	}
+	var prewarms sessions.Prewarms
+	if s.cfg.Prewarm {
+		prewarms = s.queue
+	}
 	s.running.App = app.New(app.Config{
 		Store: s.db, Packages: s.packages, Machines: s.machines, Workspaces: s.workspaces, Jobs: s.queue, Sources: parts, Prebuilds: s.queue,
-		Log: s.cfg.Log.With("part", "app"), HibernateAfter: s.cfg.HibernateAfter,
+		Log: s.cfg.Log.With("part", "app"), HibernateAfter: s.cfg.HibernateAfter, Prewarms: prewarms,
 		Collect: collect.CollectGarbage{OlderThan: &s.cfg.Collect.OlderThan, Sessions: s.cfg.Collect.Sessions},
 	})
 	if s.running.Owner, err = s.running.App.Owner(ctx, userName()); err != nil {
