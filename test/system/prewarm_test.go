@@ -34,7 +34,9 @@ func TestPrewarm(t *testing.T) {
 	})
 	ok(t, state, "start", "warm")
 	got := okJSON[struct {
-		Session struct{ Machine struct{ Start, Fallback string } }
+		Session struct {
+			Machine struct{ Start, Fallback string }
+		}
 	}](t, state, "show", "warm/1").Session.Machine
 	if got.Start != "template" || got.Fallback != "" {
 		t.Errorf("the first session came up by %q (%s)", got.Start, got.Fallback)
