@@ -86,11 +86,14 @@ type buildArgs struct {
 // Kind names the job in the database.
 func (buildArgs) Kind() string { return "build" }
 
-// InsertOpts makes one job of a build at a time. A build whose job has ended
-// may be queued again.
-func (buildArgs) InsertOpts() river.InsertOpts {
+// InsertOpts makes one job of a build at a time.
+func (buildArgs) InsertOpts() river.InsertOpts { return oneAtATime(queueBuild, buildAttempts) }
+
+// oneAtATime are the options of jobs of which there is one at a time with the same
+// arguments. Once it has ended there may be another.
+func oneAtATime(queue string, attempts int) river.InsertOpts {
 	return river.InsertOpts{
-		Queue: queueBuild, MaxAttempts: buildAttempts,
+		Queue: queue, MaxAttempts: attempts,
 		UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
 			rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable,
 			rivertype.JobStateRunning, rivertype.JobStateScheduled,
@@ -191,19 +194,24 @@ func (q *Queue) Stop(ctx context.Context) error {
 
 // EnqueueBuild implements builds.Jobs.
 func (q *Queue) EnqueueBuild(ctx context.Context, tx records.Tx, build nixspace.ID) error {
-	args := buildArgs{Build: build}
+	return q.enqueue(ctx, tx, buildArgs{build}, nil, "build", build)
+}
+
+// enqueue queues a job within a transaction, with other options than its own unless
+// they are nil. What the job is about has a name and an ID.
+func (q *Queue) enqueue(ctx context.Context, tx records.Tx, args river.JobArgs, opts *river.InsertOpts, what string, id nixspace.ID) error {
 	t, ok := tx.(interface{ PgxTx() pgx.Tx })
 	if !ok {
-		return fmt.Errorf("queue build %s: %T is no PostgreSQL transaction", build, tx)
+		return fmt.Errorf("queue %s %s: %T is no PostgreSQL transaction", what, id, tx)
 	}
 	var err error
 	if p := t.PgxTx(); p != nil {
-		_, err = q.client.InsertTx(ctx, p, args, nil)
+		_, err = q.client.InsertTx(ctx, p, args, opts)
 	} else {
-		_, err = q.client.Insert(ctx, args, nil)
+		_, err = q.client.Insert(ctx, args, opts)
 	}
 	if err != nil {
-		return fmt.Errorf("queue build %s: %w", build, err)
+		return fmt.Errorf("queue %s %s: %w", what, id, err)
 	}
 	return nil
 }

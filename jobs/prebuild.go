@@ -2,12 +2,9 @@ package jobs
 
 import (
 	"context"
-	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/rivertype"
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/app/prebuilds"
@@ -35,32 +32,11 @@ type prebuildArgs struct {
 func (prebuildArgs) Kind() string { return "prebuild" }
 
 // InsertOpts makes one job of a prebuild at a time.
-func (prebuildArgs) InsertOpts() river.InsertOpts {
-	return river.InsertOpts{
-		Queue: queuePrebuild, MaxAttempts: prebuildAttempts,
-		UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
-			rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable,
-			rivertype.JobStateRunning, rivertype.JobStateScheduled,
-		}},
-	}
-}
+func (prebuildArgs) InsertOpts() river.InsertOpts { return oneAtATime(queuePrebuild, prebuildAttempts) }
 
 // EnqueuePrebuild implements prebuilds.Jobs.
 func (q *Queue) EnqueuePrebuild(ctx context.Context, tx records.Tx, prebuild nixspace.ID) error {
-	t, ok := tx.(interface{ PgxTx() pgx.Tx })
-	if !ok {
-		return fmt.Errorf("queue prebuild %s: %T is no PostgreSQL transaction", prebuild, tx)
-	}
-	var err error
-	if p := t.PgxTx(); p != nil {
-		_, err = q.client.InsertTx(ctx, p, prebuildArgs{prebuild}, nil)
-	} else {
-		_, err = q.client.Insert(ctx, prebuildArgs{prebuild}, nil)
-	}
-	if err != nil {
-		return fmt.Errorf("queue prebuild %s: %w", prebuild, err)
-	}
-	return nil
+	return q.enqueue(ctx, tx, prebuildArgs{prebuild}, nil, "prebuild", prebuild)
 }
 
 // CancelPrebuild implements prebuilds.Jobs. There may be nothing to cancel.

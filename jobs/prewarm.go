@@ -2,12 +2,9 @@ package jobs
 
 import (
 	"context"
-	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/rivertype"
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/app/records"
@@ -45,27 +42,9 @@ func (prewarmArgs) Kind() string { return "prewarm" }
 
 // EnqueuePrewarm implements sessions.Prewarms.
 func (q *Queue) EnqueuePrewarm(ctx context.Context, tx records.Tx, version nixspace.ID) error {
-	t, ok := tx.(interface{ PgxTx() pgx.Tx })
-	if !ok {
-		return fmt.Errorf("queue the template of version %s: %T is no PostgreSQL transaction", version, tx)
-	}
-	opts := &river.InsertOpts{
-		Queue: queuePrewarm, MaxAttempts: 2, ScheduledAt: time.Now().Add(q.cfg.PrewarmDelay),
-		UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
-			rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable,
-			rivertype.JobStateRunning, rivertype.JobStateScheduled,
-		}},
-	}
-	var err error
-	if p := t.PgxTx(); p != nil {
-		_, err = q.client.InsertTx(ctx, p, prewarmArgs{version}, opts)
-	} else {
-		_, err = q.client.Insert(ctx, prewarmArgs{version}, opts)
-	}
-	if err != nil {
-		return fmt.Errorf("queue the template of version %s: %w", version, err)
-	}
-	return nil
+	opts := oneAtATime(queuePrewarm, 2)
+	opts.ScheduledAt = time.Now().Add(q.cfg.PrewarmDelay)
+	return q.enqueue(ctx, tx, prewarmArgs{version}, &opts, "the template of version", version)
 }
 
 // prewarmWorker works prewarming jobs.

@@ -2,12 +2,9 @@ package jobs
 
 import (
 	"context"
-	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/rivertype"
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/app/fetches"
@@ -34,32 +31,11 @@ type sourceArgs struct {
 func (sourceArgs) Kind() string { return "source" }
 
 // InsertOpts makes one job of a fetch at a time.
-func (sourceArgs) InsertOpts() river.InsertOpts {
-	return river.InsertOpts{
-		Queue: queueSource, MaxAttempts: sourceAttempts,
-		UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
-			rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable,
-			rivertype.JobStateRunning, rivertype.JobStateScheduled,
-		}},
-	}
-}
+func (sourceArgs) InsertOpts() river.InsertOpts { return oneAtATime(queueSource, sourceAttempts) }
 
 // EnqueueFetch implements fetches.Jobs.
 func (q *Queue) EnqueueFetch(ctx context.Context, tx records.Tx, fetch nixspace.ID) error {
-	t, ok := tx.(interface{ PgxTx() pgx.Tx })
-	if !ok {
-		return fmt.Errorf("queue fetch %s: %T is no PostgreSQL transaction", fetch, tx)
-	}
-	var err error
-	if p := t.PgxTx(); p != nil {
-		_, err = q.client.InsertTx(ctx, p, sourceArgs{fetch}, nil)
-	} else {
-		_, err = q.client.Insert(ctx, sourceArgs{fetch}, nil)
-	}
-	if err != nil {
-		return fmt.Errorf("queue fetch %s: %w", fetch, err)
-	}
-	return nil
+	return q.enqueue(ctx, tx, sourceArgs{fetch}, nil, "fetch", fetch)
 }
 
 // CancelFetch implements fetches.Jobs. There may be nothing to cancel.
