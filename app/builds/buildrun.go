@@ -2,7 +2,6 @@ package builds
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -19,55 +18,37 @@ import (
 // build must be run again.
 func (a *UseCases) RunBuild(ctx context.Context, id nixspace.ID) error {
 	ctx = nixspace.AsSystem(ctx)
-	running, end, other := a.building.Begin(ctx, id)
-	if end == nil {
-		select {
-		case <-other.Done:
-			return nil
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	defer end()
-	defer a.progress.Forget(id)
-
 	tx := a.records.Store.Read()
-	b, err := tx.Builds().ByID(ctx, id)
-	if err != nil || b.Status.Final() {
-		return err
-	}
-	if b.Status == nixspace.BuildQueued {
-		b.Status, b.StartedAt = nixspace.BuildRunning, records.Now()
-		if moved, err := tx.Builds().Transition(running, b, nixspace.BuildQueued); err != nil || !moved {
+	var b *nixspace.Build
+	var made *nixspace.Realisation
+	return a.building.Run(ctx, id, work.Attempt{
+		What: "build",
+		Claim: func(ctx context.Context) (_ bool, err error) {
+			if b, err = tx.Builds().ByID(ctx, id); err != nil || b.Status != nixspace.BuildQueued {
+				return err == nil && !b.Status.Final(), err
+			}
+			b.Status, b.StartedAt = nixspace.BuildRunning, records.Now()
+			return tx.Builds().Transition(ctx, b, nixspace.BuildQueued)
+		},
+		Do: func(ctx context.Context) error {
+			defer a.progress.Forget(id)
+			return work.Logged(ctx, tx.Builds(), id, a.log, func(log *work.Log) (err error) {
+				made, err = a.realise(ctx, tx, b, log)
+				return err
+			})
+		},
+		Requeue: func(ctx context.Context) error {
+			b.Status, b.StartedAt = nixspace.BuildQueued, time.Time{}
+			_, err := tx.Builds().Transition(ctx, b, nixspace.BuildRunning)
 			return err
-		}
-	}
-	log, err := work.OpenLog(running, tx.Builds(), id, a.log)
-	if err != nil {
-		return err
-	}
-	r, buildErr := a.realise(running, tx, b, log)
-	// What comes now must be recorded also when ctx has ended.
-	record, cancel := context.WithTimeout(context.WithoutCancel(ctx), work.RecordLimit)
-	defer cancel()
-	if buildErr != nil && running.Err() == nil {
-		b.Error, b.ErrorCode = work.Explain(a.log, "build "+string(id), buildErr)
-		log.Line(b.Error)
-	}
-	if err := log.Close(record); err != nil {
-		a.log.Warn("cannot store a build's log", "build", id, "error", err)
-	}
-	if buildErr != nil && running.Err() != nil {
-		if errors.Is(context.Cause(running), work.ErrSuperseded) {
-			return nil // CancelBuild recorded it
-		}
-		b.Status, b.StartedAt = nixspace.BuildQueued, time.Time{}
-		if _, err := tx.Builds().Transition(record, b, nixspace.BuildRunning); err != nil {
-			return err
-		}
-		return fmt.Errorf("build %s was interrupted: %w", id, context.Cause(running))
-	}
-	return a.finishBuild(record, b, r)
+		},
+		Finish: func(ctx context.Context, err error) error {
+			if err != nil {
+				b.Error, b.ErrorCode = work.Explain(a.log, "build "+string(id), err)
+			}
+			return a.finishBuild(ctx, b, made)
+		},
+	})
 }
 
 // finishBuild records the outcome of a build: its realisation, or why there is

@@ -2,8 +2,6 @@ package fetches
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/nixspace/nixspace"
@@ -78,56 +76,55 @@ func (u *UseCases) FetchByID(ctx context.Context, id nixspace.ID) (*nixspace.Sou
 // recorded, or that ctx ended.
 func (u *UseCases) RunFetch(ctx context.Context, id nixspace.ID) error {
 	ctx = nixspace.AsSystem(ctx)
-	run, end, other := u.fetching.Begin(ctx, id)
-	if end == nil {
-		select {
-		case <-other.Done:
-			return nil
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	defer end()
-	defer u.cfg.Progress.Forget(id)
 	tx := u.cfg.Records.Store.Read()
-	f, err := tx.Fetches().ByID(ctx, id)
-	if err != nil || f.Status.Final() {
-		u.forget(id)
-		return err
-	}
-	if f.Status == nixspace.BuildQueued {
-		f.Status, f.StartedAt = nixspace.BuildRunning, records.Now()
-		if moved, err := tx.Fetches().Transition(run, f, nixspace.BuildQueued); err != nil || !moved {
+	var f *nixspace.SourceFetch
+	var code *nixspace.FetchedCode
+	return u.fetching.Run(ctx, id, work.Attempt{
+		What: "fetch",
+		Claim: func(ctx context.Context) (_ bool, err error) {
+			f, err = tx.Fetches().ByID(ctx, id)
+			switch {
+			case err != nil || f.Status.Final():
+				u.forget(id)
+				return false, err
+			case f.Status != nixspace.BuildQueued:
+				return true, nil
+			}
+			f.Status, f.StartedAt = nixspace.BuildRunning, records.Now()
+			return tx.Fetches().Transition(ctx, f, nixspace.BuildQueued)
+		},
+		Do: func(ctx context.Context) (err error) {
+			defer u.cfg.Progress.Forget(id)
+			code, err = u.fetch(ctx, f)
 			return err
-		}
-	}
-	code, err := u.fetch(run, f)
-	record, cancel := context.WithTimeout(context.WithoutCancel(ctx), work.RecordLimit)
-	defer cancel()
-	if err != nil && run.Err() != nil {
-		if errors.Is(context.Cause(run), work.ErrSuperseded) {
-			return nil // CancelFetch recorded it
-		}
-		f.Status, f.StartedAt = nixspace.BuildQueued, time.Time{}
-		if _, err := tx.Fetches().Transition(record, f, nixspace.BuildRunning); err != nil {
+		},
+		Requeue: func(ctx context.Context) error {
+			f.Status, f.StartedAt = nixspace.BuildQueued, time.Time{}
+			_, err := tx.Fetches().Transition(ctx, f, nixspace.BuildRunning)
 			return err
-		}
-		return fmt.Errorf("fetch %s was interrupted: %w", id, context.Cause(run))
-	}
-	u.forget(id)
+		},
+		Finish: func(ctx context.Context, err error) error {
+			u.forget(id)
+			return u.finish(ctx, f, code, err)
+		},
+	})
+}
+
+// finish records how a fetch ended: with code, or with an error.
+func (u *UseCases) finish(ctx context.Context, f *nixspace.SourceFetch, code *nixspace.FetchedCode, err error) error {
 	f.FinishedAt, f.Status, f.Code = records.Now(), nixspace.BuildSucceeded, code
 	kind, message := "source.fetched", "fetched "+f.Source.String()
 	if err != nil {
 		f.Status = nixspace.BuildFailed
-		f.Error, f.ErrorCode = work.Explain(u.cfg.Log, "fetch "+string(id), err)
+		f.Error, f.ErrorCode = work.Explain(u.cfg.Log, "fetch "+string(f.ID), err)
 		kind, message = "source.failed", "could not fetch "+f.Source.String()
 	}
-	return u.cfg.Records.Write(record, func(actor nixspace.Actor, tx records.Tx) error {
-		moved, err := tx.Fetches().Transition(record, f, nixspace.BuildRunning)
+	return u.cfg.Records.Write(ctx, func(actor nixspace.Actor, tx records.Tx) error {
+		moved, err := tx.Fetches().Transition(ctx, f, nixspace.BuildRunning)
 		if err != nil || !moved {
 			return err
 		}
-		return u.event(record, tx, actor, f, kind, message)
+		return u.event(ctx, tx, actor, f, kind, message)
 	})
 }
 

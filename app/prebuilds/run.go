@@ -3,7 +3,6 @@ package prebuilds
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/nixspace/nixspace"
@@ -16,57 +15,41 @@ import (
 // recorded, or that ctx ended.
 func (u *UseCases) RunPrebuild(ctx context.Context, id nixspace.ID) error {
 	ctx = nixspace.AsSystem(ctx)
-	run, end, other := u.running.Begin(ctx, id)
-	if end == nil {
-		select {
-		case <-other.Done:
-			return nil
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	defer end()
-	defer u.cfg.Progress.Forget(id)
 	tx := u.cfg.Records.Store.Read()
-	p, err := tx.Prebuilds().ByID(ctx, id)
-	if records.NotFound(err) || err == nil && p.Status.Final() {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if p.Status == nixspace.BuildQueued {
-		p.Status, p.StartedAt = nixspace.BuildRunning, records.Now()
-		if moved, err := tx.Prebuilds().Transition(run, p, nixspace.BuildQueued); err != nil || !moved {
+	var p *nixspace.Prebuild
+	var snap *nixspace.Snapshot
+	return u.running.Run(ctx, id, work.Attempt{
+		What: "prebuild",
+		Claim: func(ctx context.Context) (_ bool, err error) {
+			p, err = tx.Prebuilds().ByID(ctx, id)
+			switch {
+			case records.NotFound(err):
+				return false, nil
+			case err != nil || p.Status != nixspace.BuildQueued:
+				return err == nil && !p.Status.Final(), err
+			}
+			p.Status, p.StartedAt = nixspace.BuildRunning, records.Now()
+			return tx.Prebuilds().Transition(ctx, p, nixspace.BuildQueued)
+		},
+		Do: func(ctx context.Context) error {
+			defer u.cfg.Progress.Forget(id)
+			return work.Logged(ctx, tx.Prebuilds(), id, u.cfg.Log, func(log *work.Log) (err error) {
+				snap, err = u.prepare(ctx, p, log)
+				return err
+			})
+		},
+		Requeue: func(ctx context.Context) error {
+			p.Status, p.StartedAt = nixspace.BuildQueued, time.Time{}
+			_, err := tx.Prebuilds().Transition(ctx, p, nixspace.BuildRunning)
 			return err
-		}
-	}
-	log, err := work.OpenLog(run, tx.Prebuilds(), id, u.cfg.Log)
-	if err != nil {
-		return err
-	}
-	snap, err := u.prepare(run, p, log)
-	// What comes now must be recorded also when ctx has ended.
-	record, cancel := context.WithTimeout(context.WithoutCancel(ctx), work.RecordLimit)
-	defer cancel()
-	if err != nil && run.Err() == nil {
-		p.Error, p.ErrorCode = work.Explain(u.cfg.Log, "prebuild "+string(id), err)
-		log.Line(p.Error)
-	}
-	if err := log.Close(record); err != nil {
-		u.cfg.Log.Warn("cannot store a prebuild's log", "prebuild", id, "error", err)
-	}
-	if err != nil && run.Err() != nil {
-		if errors.Is(context.Cause(run), work.ErrSuperseded) {
-			return nil // CancelPrebuild recorded it
-		}
-		p.Status, p.StartedAt = nixspace.BuildQueued, time.Time{}
-		if _, err := tx.Prebuilds().Transition(record, p, nixspace.BuildRunning); err != nil {
-			return err
-		}
-		return fmt.Errorf("prebuild %s was interrupted: %w", id, context.Cause(run))
-	}
-	return u.finish(record, p, snap)
+		},
+		Finish: func(ctx context.Context, err error) error {
+			if err != nil {
+				p.Error, p.ErrorCode = work.Explain(u.cfg.Log, "prebuild "+string(id), err)
+			}
+			return u.finish(ctx, p, snap)
+		},
+	})
 }
 
 // finish records how a prebuild ended: with a snapshot, or with the error in p.

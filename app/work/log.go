@@ -23,7 +23,7 @@ const (
 )
 
 // Log stores the lines that a build or a prebuild prints, in batches, in a goroutine
-// that ends with Close.
+// that ends with close.
 type Log struct {
 	store nixspace.LogStore
 	id    nixspace.ID
@@ -38,9 +38,29 @@ type Log struct {
 	done    chan struct{}
 }
 
-// OpenLog continues the log of what has this ID, which has lines already when an
+// Logged does work that has a log, which gets what the work fails with, too, unless
+// ctx has ended.
+func Logged(ctx context.Context, store nixspace.LogStore, id nixspace.ID, log *slog.Logger, do func(*Log) error) error {
+	l, err := openLog(ctx, store, id, log)
+	if err != nil {
+		return err
+	}
+	err = do(l)
+	if err != nil && ctx.Err() == nil {
+		text, _, _ := explain(err)
+		l.Line(text)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), RecordLimit)
+	defer cancel()
+	if err := l.close(ctx); err != nil {
+		log.Warn("cannot store a log", "id", id, "error", err)
+	}
+	return err
+}
+
+// openLog continues the log of what has this ID, which has lines already when an
 // earlier run was interrupted.
-func OpenLog(ctx context.Context, store nixspace.LogStore, id nixspace.ID, log *slog.Logger) (*Log, error) {
+func openLog(ctx context.Context, store nixspace.LogStore, id nixspace.ID, log *slog.Logger) (*Log, error) {
 	l := &Log{
 		store: store, id: id, log: log, next: 1,
 		wake: make(chan struct{}, 1), full: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
@@ -135,8 +155,8 @@ func (l *Log) flush(ctx context.Context) error {
 	return err
 }
 
-// Close stores the rest and ends the goroutine.
-func (l *Log) Close(ctx context.Context) error {
+// close stores the rest and ends the goroutine.
+func (l *Log) close(ctx context.Context) error {
 	close(l.stop)
 	<-l.done
 	return l.flush(ctx)
