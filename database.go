@@ -40,13 +40,15 @@ type Tx interface {
 	Templates() TemplateStore
 	Code() CodeStore
 	Prebuilds() PrebuildStore
+	Experiments() ExperimentStore
+	ExperimentRuns() ExperimentRunStore
 	Events() EventStore
 }
 
 // Notice says that something changed; read it to see how.
 type Notice struct {
 	Topic NoticeTopic
-	ID    ID // of the build or session; empty for other topics
+	ID    ID // of the build, session, fetch or experiment; empty for other topics
 }
 
 // NoticeTopic is what a [Notice] is about.
@@ -54,12 +56,13 @@ type NoticeTopic string
 
 // The topics.
 const (
-	NoticeEvent    NoticeTopic = "event"    // events were appended
-	NoticeBuild    NoticeTopic = "build"    // a build or its log changed
-	NoticeSession  NoticeTopic = "session"  // a session changed or went away
-	NoticeFetch    NoticeTopic = "fetch"    // a fetch of code changed
-	NoticePrebuild NoticeTopic = "prebuild" // a prebuild or its log changed, or went away
-	NoticeResync   NoticeTopic = "resync"   // notices may have been lost: read everything again
+	NoticeEvent      NoticeTopic = "event"      // events were appended
+	NoticeBuild      NoticeTopic = "build"      // a build or its log changed
+	NoticeSession    NoticeTopic = "session"    // a session changed or went away
+	NoticeFetch      NoticeTopic = "fetch"      // a fetch of code changed
+	NoticePrebuild   NoticeTopic = "prebuild"   // a prebuild or its log changed, or went away
+	NoticeResync     NoticeTopic = "resync"     // notices may have been lost: read everything again
+	NoticeExperiment NoticeTopic = "experiment" // an experiment or one of its runs changed
 )
 
 // ProjectStore keeps projects and users.

@@ -94,6 +94,25 @@ type Command struct {
 	Cols uint16            `json:"cols,omitempty"`
 	Rows uint16            `json:"rows,omitempty"`
 	Term string            `json:"term,omitempty"` // the TERM variable, with TTY
+	// Usage asks for what the command used; see [UsageReporter].
+	Usage bool `json:"usage,omitempty"`
+}
+
+// Usage is what a command used, with all of its descendants that it waited for.
+type Usage struct {
+	Wall    time.Duration `json:"wall"`    // from its start to its end, by the guest's clock
+	User    time.Duration `json:"user"`    // processor time in programs
+	System  time.Duration `json:"system"`  // and in the kernel for them
+	Memory  int64         `json:"memory"`  // bytes, the most that any one process held
+	Read    int64         `json:"read"`    // bytes from disks; what was cached does not count
+	Written int64         `json:"written"` // bytes to disks
+}
+
+// UsageReporter is what a [Process] can do besides, where its machine can.
+type UsageReporter interface {
+	// Usage returns what the command used, once Wait returned an exit code; nil where
+	// that was not asked for or is not known.
+	Usage() *Usage
 }
 
 // Process is a command that runs in a machine. Its methods are safe for

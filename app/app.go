@@ -17,6 +17,7 @@ import (
 	"github.com/nixspace/nixspace/app/builds"
 	"github.com/nixspace/nixspace/app/collect"
 	"github.com/nixspace/nixspace/app/environments"
+	"github.com/nixspace/nixspace/app/experiments"
 	"github.com/nixspace/nixspace/app/fetches"
 	"github.com/nixspace/nixspace/app/inspect"
 	"github.com/nixspace/nixspace/app/prebuilds"
@@ -37,6 +38,7 @@ type (
 	adviceCases      = advice.UseCases
 	collectCases     = collect.UseCases
 	prebuildCases    = prebuilds.UseCases
+	experimentCases  = experiments.UseCases
 )
 
 // App is the set of use cases. It is safe for concurrent use. [App.Run] must run
@@ -51,12 +53,13 @@ type App struct {
 	*adviceCases
 	*collectCases
 	*prebuildCases
+	*experimentCases
 	records *records.Records
 	tasks   *work.Tasks
 }
 
-// Config is what App works with. All fields but HibernateAfter, Prewarms, Sources and
-// Prebuilds are required.
+// Config is what App works with. All fields but HibernateAfter, Prewarms, Sources,
+// Prebuilds and Experiments are required.
 type Config struct {
 	Store      records.Store
 	Packages   builds.Packages
@@ -71,6 +74,8 @@ type Config struct {
 	HibernateAfter time.Duration
 	// Prewarms queues the making of templates; nil for none.
 	Prewarms sessions.Prewarms
+	// Experiments queues experiments; there are none when it is nil.
+	Experiments experiments.Jobs
 	// Collect is what [collect.UseCases.RunCollection] collects.
 	Collect collect.CollectGarbage
 }
@@ -99,6 +104,9 @@ func New(cfg Config) *App {
 	return &App{
 		records: r, tasks: tasks, buildCases: b, environmentCases: e, transferCases: t, sessionCases: run, prebuildCases: pre,
 		inspectCases: inspect.New(r, cfg.Packages, b, cfg.Log), collectCases: collect.New(garbage),
+		experimentCases: experiments.New(experiments.Config{
+			Records: r, Packages: cfg.Packages, Builds: b, Environments: e, Sessions: run, Jobs: cfg.Experiments, Log: cfg.Log,
+		}),
 		adviceCases: advice.New(r, cfg.Packages, trees(cfg.Sources.Trees)),
 		sourceCases: fetches.New(fetches.Config{Records: r, Packages: cfg.Packages, Progress: progress, Log: cfg.Log, Parts: cfg.Sources}),
 	}

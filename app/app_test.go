@@ -92,7 +92,8 @@ func (h *host) start(t testing.TB) {
 	t.Helper()
 	h.App = app.New(app.Config{
 		Store: h.jobs.Over(h.db), Packages: h.packages, Machines: h.machines, Workspaces: h.workspaces, Jobs: h.jobs, HibernateAfter: h.hibernateAfter, Prewarms: h.prewarms,
-		Log: slog.New(slog.NewTextHandler(testWriter{t}, nil)),
+		Experiments: h.jobs.Experiments(),
+		Log:         slog.New(slog.NewTextHandler(testWriter{t}, nil)),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

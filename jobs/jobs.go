@@ -47,6 +47,8 @@ type Worker interface {
 	RunFetch(ctx context.Context, fetch nixspace.ID) error
 	// RunPrebuild makes code ready, likewise.
 	RunPrebuild(ctx context.Context, prebuild nixspace.ID) error
+	// RunExperiment does what an experiment is about, likewise.
+	RunExperiment(ctx context.Context, experiment nixspace.ID) error
 }
 
 // Config says how a queue works.
@@ -130,12 +132,16 @@ func New(pool *pgxpool.Pool, cfg Config) (*Queue, error) {
 	if err := river.AddWorkerSafely(workers, &prewarmWorker{queue: q}); err != nil {
 		return nil, fmt.Errorf("register the worker of templates: %w", err)
 	}
+	if err := river.AddWorkerSafely(workers, &experimentWorker{queue: q}); err != nil {
+		return nil, fmt.Errorf("register the worker of experiments: %w", err)
+	}
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		ID:     cfg.Server + "/" + string(nixspace.NewID()),
 		Logger: cfg.Log,
 		Queues: map[string]river.QueueConfig{
 			queueBuild: {MaxWorkers: cfg.Builds}, queueSource: {MaxWorkers: sourceWorkers},
 			queuePrebuild: {MaxWorkers: prebuildWorkers}, queueCollect: {MaxWorkers: 1}, queuePrewarm: {MaxWorkers: 1},
+			queueExperiment: {MaxWorkers: experimentWorkers},
 		},
 		PeriodicJobs:         q.periodic(),
 		Workers:              workers,

@@ -49,8 +49,9 @@ func TestMain(m *testing.M) {
 
 type builderFunc func(context.Context, nixspace.ID) error
 
-func (f builderFunc) RunBuild(ctx context.Context, id nixspace.ID) error { return f(ctx, id) }
-func (f builderFunc) RunFetch(ctx context.Context, id nixspace.ID) error { return f(ctx, id) }
+func (f builderFunc) RunBuild(ctx context.Context, id nixspace.ID) error      { return f(ctx, id) }
+func (f builderFunc) RunFetch(ctx context.Context, id nixspace.ID) error      { return f(ctx, id) }
+func (f builderFunc) RunExperiment(ctx context.Context, id nixspace.ID) error { return f(ctx, id) }
 
 // RunPrebuild implements Worker.
 func (f builderFunc) RunPrebuild(ctx context.Context, id nixspace.ID) error { return f(ctx, id) }

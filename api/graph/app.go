@@ -9,6 +9,7 @@ import (
 	"github.com/nixspace/nixspace/app"
 	"github.com/nixspace/nixspace/app/collect"
 	"github.com/nixspace/nixspace/app/environments"
+	"github.com/nixspace/nixspace/app/experiments"
 	"github.com/nixspace/nixspace/app/fetches"
 	"github.com/nixspace/nixspace/app/inspect"
 	"github.com/nixspace/nixspace/app/prebuilds"
@@ -37,6 +38,7 @@ type App interface {
 	Garbage
 	Prebuilds
 	Codes
+	Experiments
 }
 
 // Codes are the use cases of the code of single environments.
@@ -58,6 +60,19 @@ type Prebuilds interface {
 	Prepared(ctx context.Context, ref string) (*prebuilds.Preparation, error)
 	BeganFrom(ctx context.Context, s *nixspace.Session) (p *nixspace.Prebuild, earlier bool, err error)
 	CommitOf(ctx context.Context, p *nixspace.Prebuild) (string, error)
+}
+
+// Experiments are the use cases of commands that are run on several versions.
+type Experiments interface {
+	StartExperiment(ctx context.Context, in experiments.Start) (*nixspace.Experiment, error)
+	RepeatExperiment(ctx context.Context, ref string) (*nixspace.Experiment, error)
+	CancelExperiment(ctx context.Context, ref string) (*nixspace.Experiment, error)
+	ResumeExperiment(ctx context.Context, ref string) (*nixspace.Experiment, error)
+	Experiment(ctx context.Context, ref string) (*nixspace.Experiment, error)
+	Experiments(ctx context.Context, kind nixspace.ExperimentKind, project string, before int64, limit int) ([]nixspace.Experiment, error)
+	ExperimentRuns(ctx context.Context, id nixspace.ID, full bool) ([]nixspace.ExperimentRun, error)
+	ExperimentRun(ctx context.Context, id nixspace.ID, seq int) (*nixspace.ExperimentRun, error)
+	WatchExperiment(ctx context.Context, ref string) (<-chan experiments.Update, error)
 }
 
 // Garbage are the use cases of what nothing needs any more.

@@ -28,6 +28,7 @@ type App interface {
 	PutWorkspace(ctx context.Context, r io.Reader) (nixspace.Workspace, error)
 	Machine(ctx context.Context, ref string) (nixspace.Machine, error)
 	Export(ctx context.Context, in transfer.ExportQuery) (*transfer.Export, error)
+	ExperimentArtifact(ctx context.Context, ref string, seq int) ([]byte, error)
 	Unpack(ctx context.Context, r io.Reader) (*nixspace.FetchedCode, error)
 	Import(ctx context.Context, file io.ReadSeeker, in transfer.ImportQuery) (*transfer.Imported, error)
 }
@@ -144,6 +145,7 @@ func (h *Handler) routes() http.Handler {
 	mux.Handle("PUT /api/v1/workspaces", h.user(http.HandlerFunc(h.putWorkspace)))
 	mux.Handle("PUT /api/v1/archives", h.user(http.HandlerFunc(h.putArchive)))
 	mux.Handle("GET /api/v1/export", h.user(h.stream(h.export)))
+	mux.Handle("GET /api/v1/experiments/{ref}/runs/{seq}/artifacts", h.user(h.stream(h.artifacts)))
 	mux.Handle("PUT /api/v1/imports", h.user(h.stream(h.putImport)))
 	mux.Handle("GET /api/v1/sessions/{ref}/exec", h.user(h.track(h.exec)))
 	mux.Handle("GET /api/v1/sessions/{ref}/shell", h.user(h.track(h.shell)))

@@ -18,6 +18,8 @@ type Jobs struct {
 	queued   []nixspace.ID
 	canceled []nixspace.ID
 	wake     chan struct{}
+
+	experiments ExperimentJobs
 }
 
 // Over returns the database db, whose transactions queue work in j.

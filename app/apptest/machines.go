@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -30,6 +31,7 @@ type Machines struct {
 	reaped        []nixspace.ID
 	templates     map[string]bool // by environment
 	prewarmGate   chan struct{}
+	commands      Commands
 }
 
 // NewMachines returns a host without machines.
@@ -79,6 +81,13 @@ func (h *Machines) Running(id nixspace.ID) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.machines[id] != nil
+}
+
+// Live returns the sessions that have a machine.
+func (h *Machines) Live() []nixspace.ID {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Collect(maps.Keys(h.machines))
 }
 
 // HasDisk reports whether a session has a disk.
@@ -256,7 +265,13 @@ func (h *Machines) Sessions(context.Context) ([]nixspace.ID, error) {
 func (m *machine) Status(context.Context) (nixspace.MachineStatus, error) { return m.status, nil }
 
 // Exec implements nixspace.Machine.
-func (m *machine) Exec(context.Context, nixspace.Command) (nixspace.Process, error) {
+func (m *machine) Exec(_ context.Context, c nixspace.Command) (nixspace.Process, error) {
+	m.host.mu.Lock()
+	commands, spec := m.host.commands, m.host.specs[m.status.SessionID]
+	m.host.mu.Unlock()
+	if commands != nil {
+		return startCommand(commands, spec, c), nil
+	}
 	return nil, nixspace.Errorf(nixspace.KindNotFound, "command_not_found", "a fake machine has no commands")
 }
 

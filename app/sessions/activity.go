@@ -147,6 +147,14 @@ func (p activeProcess) Wait() (int, error) {
 	return p.Process.Wait()
 }
 
+// Usage implements nixspace.UsageReporter.
+func (p activeProcess) Usage() *nixspace.Usage {
+	if r, ok := p.Process.(nixspace.UsageReporter); ok {
+		return r.Usage()
+	}
+	return nil
+}
+
 // Close implements nixspace.Process.
 func (p activeProcess) Close() error {
 	defer p.end()

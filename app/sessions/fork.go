@@ -1,6 +1,7 @@
 package sessions
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ type Fork struct {
 type RestoreSnapshot struct {
 	Ref       string
 	Throwaway bool
+	ID        nixspace.ID // of the new session; chosen when empty
 }
 
 // Fork copies a session with its memory and its disk, in one pause of it, into
@@ -120,6 +122,7 @@ func (a *UseCases) RestoreSnapshot(ctx context.Context, in RestoreSnapshot) (*ni
 	var s *nixspace.Session
 	err = a.records.Write(ctx, func(actor nixspace.Actor, tx records.Tx) error {
 		s = a.sessionFrom(actor, snap, in.Throwaway)
+		s.ID = cmp.Or(in.ID, s.ID)
 		if err := tx.Sessions().Create(ctx, s); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package sessions
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -12,8 +13,9 @@ import (
 
 // StartSession asks for a machine.
 type StartSession struct {
-	Ref       string // an environment or version reference, or a stopped session ("shop/1") to start again
-	Ephemeral bool   // delete its disk once it stops
+	Ref       string      // an environment or version reference, or a stopped session ("shop/1") to start again
+	Ephemeral bool        // delete its disk once it stops
+	ID        nixspace.ID // of the new session; chosen when empty
 }
 
 // Time limits of what must end by itself.
@@ -50,7 +52,7 @@ func (a *UseCases) StartSession(ctx context.Context, in StartSession) (*nixspace
 	err = a.records.Write(ctx, func(actor nixspace.Actor, tx records.Tx) error {
 		at := records.Now()
 		s = &nixspace.Session{
-			ID: nixspace.NewID(), EnvironmentID: env.ID, EnvironmentVersionID: v.ID, Status: nixspace.SessionCreating,
+			ID: cmp.Or(in.ID, nixspace.NewID()), EnvironmentID: env.ID, EnvironmentVersionID: v.ID, Status: nixspace.SessionCreating,
 			Generation: 1, Ephemeral: in.Ephemeral, StartedAt: at, Since: at, LastActivity: at, CreatedBy: actor.ID,
 		}
 		if err := a.insert(ctx, actor, tx, env, v, s); err != nil {

@@ -92,6 +92,12 @@ type commands struct {
 	Recover     recoverCmd     `cmd:"" group:"sessions" help:"End what is left of sessions that are stuck."`
 	Rm          rmCmd          `cmd:"" group:"sessions" help:"Delete sessions with their disks."`
 
+	Compare     compareCmd     `cmd:"" group:"experiments" help:"Measure a command across environments, with statistics."`
+	Bisect      bisectCmd      `cmd:"" group:"experiments" help:"Find the version, and the change in it, that broke a command."`
+	Check       checkCmd       `cmd:"" group:"experiments" help:"Run the checks of environments."`
+	Upgrades    upgradesCmd    `cmd:"" group:"experiments" help:"Try newer versions of what an environment uses."`
+	Experiments experimentsCmd `cmd:"" group:"experiments" help:"List what was compared, bisected, checked and run side by side; show it, go on with it."`
+
 	GC         gcCmd         `cmd:"" name:"gc" group:"other" help:"Remove what nothing needs any more: old sessions, files, links; or say what would go."`
 	Catalog    catalogCmd    `cmd:"" group:"other" help:"List, search, fetch and update packages."`
 	Completion completionCmd `cmd:"" group:"other" help:"Print a script that completes this command line in a shell."`
@@ -189,6 +195,7 @@ func newParser(tree *commands, std streams, exit func(int)) (*kong.Kong, error) 
 			{Key: "environments", Title: "Environments"},
 			{Key: "history", Title: "History"},
 			{Key: "sessions", Title: "Sessions"},
+			{Key: "experiments", Title: "Experiments"},
 			{Key: "other", Title: "Other"},
 		}),
 		kong.Vars{"state_dir": "/var/lib/nixspace for root, else ~/.local/share/nixspace"},

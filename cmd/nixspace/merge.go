@@ -17,6 +17,7 @@ type mergeCmd struct {
 	NoFF    bool   `name:"no-ff" help:"Make a version also where the head could just move."`
 	NoBuild bool   `name:"no-build" help:"Commit the result before it is built."`
 	DryRun  bool   `short:"n" help:"Show what would come of it, and change nothing."`
+	Check   bool   `help:"Run the checks of what is merged first, and merge only if they pass."`
 	Onto    string `placeholder:"HASH" aliases:"expect" help:"Fail if the environment's head is not this version any more."`
 	resolveFlags
 }
@@ -45,6 +46,11 @@ func (c *mergeCmd) Run(ctx context.Context, g *globals, std streams) error {
 	}
 	if c.DryRun {
 		return c.preview(ctx, g, std, api, in)
+	}
+	if c.Check {
+		if err := checkMerge(ctx, g, std, c.From); err != nil {
+			return err
+		}
 	}
 	var out *client.Merged
 	err = c.ask(g, std, &in.Resolutions, func() ([]client.Conflict, error) {

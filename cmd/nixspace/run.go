@@ -17,20 +17,59 @@ import (
 )
 
 type runCmd struct {
-	Refs []string `arg:"" name:"environment" help:"The environments or versions; a session is started for each, all at once."`
+	Refs []string `arg:"" optional:"" name:"environment" help:"The environments or versions; a session is started for each, all at once."`
 	Keep bool     `help:"Leave the sessions running."`
 	TTY  bool     `name:"tty" short:"t" help:"Run the command on a terminal (one environment only)."`
 	Env  []string `short:"e" sep:"none" placeholder:"KEY=VALUE" help:"Set a variable for the command."`
 	Dir  string   `short:"w" placeholder:"DIR" help:"Run it in this folder (/workspace)."`
 	scriptFlag
+	matrixFlags
+	Artifacts []string `placeholder:"PATH" help:"Collect this file or folder (from /workspace) of each run. Reports of tests in it are read."`
+	Save      string   `type:"path" placeholder:"DIR" help:"Write what --artifacts collects into folders below this one."`
+	Columns   bool     `help:"Show the output of each in a column of its own."`
+	Grouped   bool     `help:"Show the output of each as a whole, once it has ended."`
+	Tests     bool     `help:"Compare the results of tests that the output holds (JUnit, TAP, go test -json, jest --json), and keep them."`
+	limitFlags
+	formFlags
 
 	argv []string
+}
+
+// recorded reports whether the runs are an experiment, which is kept.
+func (c *runCmd) recorded() bool {
+	return len(c.Matrix) > 0 || len(c.Artifacts) > 0 || c.Columns || c.Grouped || c.Tests || c.Resume != "" || c.Detach || c.Parallel > 0 || c.Timeout > 0
+}
+
+// experiment runs the command on all as an experiment.
+func (c *runCmd) experiment(ctx context.Context, g *globals, std streams) error {
+	if c.Keep || c.TTY {
+		return nixspace.Errorf(nixspace.KindInvalid, "run_recorded", "the machines of a recorded run are gone afterwards, and have no terminal").WithHint("leave out --keep and --tty")
+	}
+	if len(c.Refs) == 0 && c.Resume == "" {
+		return nixspace.Errorf(nixspace.KindInvalid, "subject_missing", "there is nothing to run on").WithHint("name an environment")
+	}
+	axes, err := c.axes()
+	if err != nil {
+		return err
+	}
+	x := &experiment{g: g, std: std, form: c.Format, save: c.Save, failed: firstExit}
+	switch {
+	case c.Columns:
+		x.show = showColumns(std)
+	case c.Grouped:
+		x.show = showGrouped(std)
+	case !c.Tests:
+		x.show = showPrefixed(std)
+	}
+	return x.start(ctx, client.StartExperiment{
+		Kind: "RUN", Refs: c.Refs, Axes: axes, Command: c.argv, Script: c.Script, Env: c.Env, Dir: c.Dir, Artifacts: c.Artifacts,
+	}, c.limitFlags)
 }
 
 // Help says more than one line about the verb.
 func (*runCmd) Help() string {
 	return "The command stands after --. It runs in a machine of its own for each environment, and the machines are gone afterwards. " +
-		"With several environments, each line of output begins with the environment's name, and the exit code is that of the first environment where the command failed.\n\n" +
+		"With --matrix, all combinations are run, and their tests compared: see docs/compare.md. With several environments, each line of output begins with the environment's name, and the exit code is that of the first environment where the command failed.\n\n" +
 		"Examples: nixspace run pg13 pg14 pg15 -- psql -Atc 'show server_version'; nixspace run shop pg13 --script test"
 }
 
@@ -59,9 +98,14 @@ type failed struct {
 
 // Run executes a command in a session of each environment.
 func (c *runCmd) Run(ctx context.Context, g *globals, std streams) error {
-	if len(c.argv) == 0 && c.Script == "" {
-		return nixspace.Errorf(nixspace.KindInvalid, "command_missing", "there is no command").
-			WithHint("put it after --: nixspace run %s -- npm test", c.Refs[0])
+	if err := needCommand(c.argv, c.Script, c.Resume); err != nil {
+		return err
+	}
+	if c.recorded() {
+		return c.experiment(ctx, g, std)
+	}
+	if len(c.Refs) == 0 {
+		return nixspace.Errorf(nixspace.KindInvalid, "subject_missing", "there is nothing to run on").WithHint("name an environment: nixspace run shop -- npm test")
 	}
 	if c.TTY && (len(c.Refs) > 1 || g.JSON) {
 		return nixspace.Errorf(nixspace.KindInvalid, "tty_shared", "a terminal is for one environment, and not for JSON").WithHint("leave out --tty")

@@ -225,7 +225,7 @@ func startServer(t *testing.T, state string) (*testServer, error) {
 	parts.Jobs = queue
 	a := app.New(app.Config{
 		Sources: parts, Store: db, Packages: s.packages, Machines: hostMachines{s.machines, filepath.Join(state, "sessions"), &s.agents},
-		Workspaces: ws, Jobs: queue, Prebuilds: queue, Log: log,
+		Workspaces: ws, Jobs: queue, Prebuilds: queue, Experiments: queue, Log: log,
 	})
 	owner, err := a.Owner(ctx, "owner")
 	if err != nil {
@@ -316,7 +316,7 @@ func (h hostMachines) wrap(m nixspace.Machine, session nixspace.ID) (nixspace.Ma
 	if err != nil {
 		return nil, fmt.Errorf("start an agent: %w", err)
 	}
-	return hostMachine{m.(snapshotMachine), agent, apitest.Machine{Dir: dir, Env: []string{"HOME=/nonexistent", "MACHINE=" + h.Spec(session).Hostname}}}, nil
+	return hostMachine{m.(snapshotMachine), agent, apitest.Machine{Dir: dir, Env: machineEnv(h.Spec(session))}}, nil
 }
 
 type hostMachine struct {
@@ -340,4 +340,18 @@ func (m hostMachine) ControlService(ctx context.Context, name string, action nix
 
 func (m hostMachine) Logs(ctx context.Context, service string, follow bool) (io.ReadCloser, error) {
 	return m.host.Logs(ctx, service, follow)
+}
+
+// machineEnv are the variables of commands: the machine's name, its packages, and
+// what its manifest says.
+func machineEnv(spec nixspace.MachineSpec) []string {
+	var packages []string
+	for _, l := range spec.Layers {
+		packages = append(packages, l.Name)
+	}
+	env := []string{"HOME=/nonexistent", "MACHINE=" + spec.Hostname, "PACKAGES=" + strings.Join(packages, " ")}
+	for k, v := range spec.Env {
+		env = append(env, k+"="+v)
+	}
+	return env
 }

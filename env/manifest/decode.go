@@ -22,7 +22,7 @@ const (
 	maxEntries  = 500
 )
 
-var topLevel = []string{"schema", "source", "packages", "services", "env", "scripts", "ports", "resources", "network", "flake"}
+var topLevel = []string{"schema", "source", "packages", "services", "env", "scripts", "checks", "ports", "resources", "network", "flake"}
 
 func (d *decoder) err() error {
 	if len(d.problems) == 0 {
@@ -69,6 +69,8 @@ func (d *decoder) manifest(v map[string]any) *Manifest {
 			m.Env = d.env(path, value)
 		case "scripts":
 			m.Scripts = d.scripts(path, value)
+		case "checks":
+			m.Checks = d.checks(path, value)
 		case "ports":
 			m.Ports = d.ports(path, value)
 		case "resources":

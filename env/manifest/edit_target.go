@@ -112,6 +112,14 @@ func kindOf(path []string) (valueKind, error) {
 		return serviceKindOf(path)
 	case path[0] == "flake":
 		return flakeKindOf(path)
+	case path[0] == "checks":
+		switch {
+		case len(path) == 2:
+			return kindTable, nil
+		case len(path) == 3 && (path[2] == "command" || path[2] == "timeout"):
+			return kindText, nil
+		}
+		return 0, unknownTarget(path, path[len(path)-1], []string{"command", "timeout"})
 	case path[0] == "schema" || path[0] == "source" || len(path) > 2:
 		return 0, editError("there is no %s in a manifest", dotted(path))
 	}

@@ -35,6 +35,7 @@ func leaves(m *Manifest) []leaf {
 	for _, k := range sorted(m.Scripts) {
 		add(m.Scripts[k], "scripts", k)
 	}
+	out = append(out, checkLeaves(m.Checks)...)
 	for _, k := range sorted(m.Ports) {
 		add(int64(m.Ports[k]), "ports", k)
 	}

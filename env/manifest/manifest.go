@@ -32,7 +32,8 @@ type Manifest struct {
 	Services  map[string]Service
 	Env       map[string]string
 	Scripts   map[string]string // shell commands by name
-	Ports     map[string]int    // ports that the project's own programs listen on, by name
+	Checks    map[string]Check
+	Ports     map[string]int // ports that the project's own programs listen on, by name
 	Resources Resources
 	Network   Network
 	Flake     *Flake // a flake that a user brought; nil for none

@@ -160,7 +160,7 @@ func didYouMean(want string, names []string) string {
 	if near := nearest(want, names); len(near) > 0 {
 		return "did you mean " + list(near, "or") + "?"
 	}
-	if len(names) > 0 && len(names) <= 10 {
+	if len(names) > 0 && len(names) <= 16 {
 		return "there is " + list(names, "and")
 	}
 	return ""

@@ -121,3 +121,26 @@ func FuzzResults(f *testing.F) {
 		}
 	})
 }
+
+func TestCompare(t *testing.T) {
+	reports := []results.Report{
+		{Format: "go", Tests: []results.Test{{"a", "passed", 1, ""}, {"b", "passed", 1, ""}, {"c", "failed", 0, "why"}}},
+		{}, // a command without tests
+		{Format: "go", Tests: []results.Test{{"a", "passed", 2, ""}, {"b", "failed", 1, "no"}, {"c", "failed", 0, ""}, {"d", "passed", 0, ""}}},
+	}
+	got := results.Compare([]string{"x", "y", "z"}, reports)
+	if got == nil || got.Passed != 1 || len(got.Rows) != 3 {
+		t.Fatalf("%+v", got)
+	}
+	var rows []string
+	for _, r := range got.Rows {
+		rows = append(rows, r.Name+" "+string(r.Statuses[0])+","+string(r.Statuses[1])+","+string(r.Statuses[2])+" "+r.Detail)
+	}
+	want := []string{"b passed,,failed no", "d ,,passed ", "c failed,,failed why"}
+	if !reflect.DeepEqual(rows, want) {
+		t.Errorf("%q", rows)
+	}
+	if results.Compare([]string{"y"}, reports[1:2]) != nil {
+		t.Error("a table of nothing")
+	}
+}

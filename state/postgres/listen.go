@@ -15,11 +15,12 @@ import (
 
 // channels are the channels that the migrations' triggers notify.
 var channels = map[string]nixspace.NoticeTopic{
-	"nixspace_event":    nixspace.NoticeEvent,
-	"nixspace_build":    nixspace.NoticeBuild,
-	"nixspace_session":  nixspace.NoticeSession,
-	"nixspace_fetch":    nixspace.NoticeFetch,
-	"nixspace_prebuild": nixspace.NoticePrebuild,
+	"nixspace_event":      nixspace.NoticeEvent,
+	"nixspace_build":      nixspace.NoticeBuild,
+	"nixspace_session":    nixspace.NoticeSession,
+	"nixspace_fetch":      nixspace.NoticeFetch,
+	"nixspace_prebuild":   nixspace.NoticePrebuild,
+	"nixspace_experiment": nixspace.NoticeExperiment,
 }
 
 // noticeHub hands what one listening connection hears to many subscribers. The

@@ -110,20 +110,22 @@ type tx struct {
 	pgx pgx.Tx // nil outside of a transaction
 }
 
-func (t *tx) Projects() nixspace.ProjectStore         { return projects{t.q} }
-func (t *tx) Environments() nixspace.EnvironmentStore { return environments{t.q} }
-func (t *tx) Versions() nixspace.VersionStore         { return versions{t.q} }
-func (t *tx) History() nixspace.HistoryStore          { return history{t.q} }
-func (t *tx) Tags() nixspace.TagStore                 { return tags{t.q} }
-func (t *tx) Merges() nixspace.MergeStore             { return merges{t.q} }
-func (t *tx) Builds() nixspace.BuildStore             { return builds{t.q} }
-func (t *tx) Sessions() nixspace.SessionStore         { return sessions{t.q} }
-func (t *tx) Snapshots() nixspace.SnapshotStore       { return snapshots{t.q} }
-func (t *tx) Fetches() nixspace.FetchStore            { return fetches{t.q} }
-func (t *tx) Templates() nixspace.TemplateStore       { return templates{t.q} }
-func (t *tx) Code() nixspace.CodeStore                { return codes{t.q} }
-func (t *tx) Prebuilds() nixspace.PrebuildStore       { return prebuilds{t.q} }
-func (t *tx) Events() nixspace.EventStore             { return events{t.q} }
+func (t *tx) Projects() nixspace.ProjectStore             { return projects{t.q} }
+func (t *tx) Environments() nixspace.EnvironmentStore     { return environments{t.q} }
+func (t *tx) Versions() nixspace.VersionStore             { return versions{t.q} }
+func (t *tx) History() nixspace.HistoryStore              { return history{t.q} }
+func (t *tx) Tags() nixspace.TagStore                     { return tags{t.q} }
+func (t *tx) Merges() nixspace.MergeStore                 { return merges{t.q} }
+func (t *tx) Builds() nixspace.BuildStore                 { return builds{t.q} }
+func (t *tx) Sessions() nixspace.SessionStore             { return sessions{t.q} }
+func (t *tx) Snapshots() nixspace.SnapshotStore           { return snapshots{t.q} }
+func (t *tx) Fetches() nixspace.FetchStore                { return fetches{t.q} }
+func (t *tx) Templates() nixspace.TemplateStore           { return templates{t.q} }
+func (t *tx) Code() nixspace.CodeStore                    { return codes{t.q} }
+func (t *tx) Prebuilds() nixspace.PrebuildStore           { return prebuilds{t.q} }
+func (t *tx) Events() nixspace.EventStore                 { return events{t.q} }
+func (t *tx) Experiments() nixspace.ExperimentStore       { return experiments{t.q} }
+func (t *tx) ExperimentRuns() nixspace.ExperimentRunStore { return experimentRuns{t.q} }
 
 // PgxTx returns the transaction below, for the job queue, which inserts its jobs
 // in the transaction that asks for them; nil outside of one. It is not part of

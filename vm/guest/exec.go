@@ -50,7 +50,7 @@ func (a *Agent) exec(conn net.Conn, c nixspace.Command) error {
 		io.close()
 		return err
 	}
-	(&execution{p: p, io: io, conn: conn, w: wire.NewFrameWriter(conn)}).run()
+	(&execution{p: p, io: io, conn: conn, w: wire.NewFrameWriter(conn), usage: c.Usage}).run()
 	return nil
 }
 
@@ -164,6 +164,8 @@ type execution struct {
 	io   *stdio
 	conn net.Conn
 	w    *wire.FrameWriter
+	// usage says that the host wants to know what the command used.
+	usage bool
 }
 
 // run tells the host that the command runs, and sees it through to its end.
@@ -198,6 +200,9 @@ func (e *execution) run() {
 	}
 	close(ended)
 	outputs.Wait()
+	if e.usage {
+		_ = e.w.WriteJSON(wire.FrameStatus, e.p.usage())
+	}
 	_ = e.w.WriteExit(e.p.exitCode())
 
 	// With the stream the receiver ends, and with the pipe the feeder.

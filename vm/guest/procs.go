@@ -4,9 +4,12 @@ import (
 	"errors"
 	"sync"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/nixspace/nixspace"
 )
 
 // procs starts processes and waits for them.
@@ -36,8 +39,11 @@ type proc struct {
 	pid    int
 	family bool // its process group is killed when it ends
 
-	done   chan struct{} // closed when status is set
+	began  time.Time
+	done   chan struct{} // closed when status, used and ended are set
 	status syscall.WaitStatus
+	used   syscall.Rusage // by it and the descendants that it waited for
+	ended  time.Time
 }
 
 // program is what a process runs.
@@ -71,6 +77,7 @@ func (ps *procs) start(p program) (*proc, error) {
 	if ps.closed {
 		return nil, errors.New("the agent ends")
 	}
+	began := time.Now()
 	pid, err := syscall.ForkExec(p.path, p.argv, &syscall.ProcAttr{
 		Dir: p.dir, Env: p.env, Sys: attr,
 		Files: []uintptr{uintptr(p.files[0]), uintptr(p.files[1]), uintptr(p.files[2])},
@@ -78,7 +85,7 @@ func (ps *procs) start(p program) (*proc, error) {
 	if err != nil {
 		return nil, err
 	}
-	pr := &proc{procs: ps, pid: pid, family: p.family, done: make(chan struct{})}
+	pr := &proc{procs: ps, pid: pid, family: p.family, began: began, done: make(chan struct{})}
 	ps.live[pid] = pr
 	if ps.all {
 		ps.wake()
@@ -150,14 +157,15 @@ func (ps *procs) reap(pid int) {
 		_ = unix.Kill(-pid, unix.SIGKILL)
 	}
 	var status syscall.WaitStatus
+	var used syscall.Rusage
 	// Without waiting: a program that could not be executed was a child too, and
 	// was reaped by the one who tried to start it.
-	got, err := syscall.Wait4(pid, &status, syscall.WNOHANG, nil)
+	got, err := syscall.Wait4(pid, &status, syscall.WNOHANG, &used)
 	if got != pid || err != nil || p == nil {
 		return
 	}
 	delete(ps.live, pid)
-	p.status = status
+	p.status, p.used, p.ended = status, used, time.Now()
 	close(p.done)
 }
 
@@ -186,6 +194,17 @@ func (p *proc) exitCode() int {
 		return 128 + int(p.status.Signal())
 	}
 	return p.status.ExitStatus()
+}
+
+// blockSize is the unit in which the kernel counts what went to and from disks.
+const blockSize = 512
+
+// usage returns what the process used. It is valid once done is closed.
+func (p *proc) usage() nixspace.Usage {
+	return nixspace.Usage{
+		Wall: p.ended.Sub(p.began), User: time.Duration(p.used.Utime.Nano()), System: time.Duration(p.used.Stime.Nano()),
+		Memory: p.used.Maxrss << 10, Read: p.used.Inblock * blockSize, Written: p.used.Oublock * blockSize,
+	}
 }
 
 // describe says how the process ended, for people.

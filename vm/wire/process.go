@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"net"
 	"sync"
@@ -43,9 +44,29 @@ type process struct {
 	stdinClosed    bool
 	credit         *credit
 
-	done chan struct{} // closed when code and err are set
-	code int
-	err  error
+	done  chan struct{} // closed when code, usage and err are set
+	code  int
+	usage *nixspace.Usage
+	err   error
+}
+
+// takeUsage reads what the command used. The guest may say anything: it is data.
+func (p *process) takeUsage(b []byte) error {
+	var u nixspace.Usage
+	if err := json.Unmarshal(b, &u); err != nil {
+		return protocolError("what a command used cannot be read: %v", err)
+	}
+	if min(u.Wall, u.User, u.System) < 0 || min(u.Memory, u.Read, u.Written) < 0 {
+		return protocolError("a command used less than nothing")
+	}
+	p.usage = &u
+	return nil
+}
+
+// Usage implements nixspace.UsageReporter.
+func (p *process) Usage() *nixspace.Usage {
+	<-p.done
+	return p.usage
 }
 
 // receive reads all frames of the process. Its end is the end of the process.
@@ -79,6 +100,8 @@ func (p *process) receiveAll(frames *FrameReader) (int, error) {
 			if n, err = DecodeCredit(b); err == nil {
 				p.credit.add(n)
 			}
+		case FrameStatus:
+			err = p.takeUsage(b)
 		case FrameExit:
 			return DecodeExit(b)
 		case FrameError:

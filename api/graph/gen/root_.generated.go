@@ -12,6 +12,7 @@ import (
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/api/graph/model"
 	"github.com/nixspace/nixspace/app/environments"
+	"github.com/nixspace/nixspace/app/experiments"
 	"github.com/nixspace/nixspace/app/fetches"
 	"github.com/nixspace/nixspace/app/sessions"
 	gqlparser "github.com/vektah/gqlparser/v2"
@@ -28,7 +29,11 @@ type Config = graphql.Config[ResolverRoot, DirectiveRoot, ComplexityRoot]
 type ResolverRoot interface {
 	BlameLine() BlameLineResolver
 	Build() BuildResolver
+	CommandUsage() CommandUsageResolver
 	Environment() EnvironmentResolver
+	Experiment() ExperimentResolver
+	ExperimentRun() ExperimentRunResolver
+	ExperimentSubject() ExperimentSubjectResolver
 	FetchedCode() FetchedCodeResolver
 	Garbage() GarbageResolver
 	HeadMove() HeadMoveResolver
@@ -145,6 +150,15 @@ type ComplexityRoot struct {
 		Failed func(childComplexity int) int
 		Items  func(childComplexity int) int
 		Size   func(childComplexity int) int
+	}
+
+	CommandUsage struct {
+		Memory  func(childComplexity int) int
+		Read    func(childComplexity int) int
+		System  func(childComplexity int) int
+		User    func(childComplexity int) int
+		Wall    func(childComplexity int) int
+		Written func(childComplexity int) int
 	}
 
 	CreateProjectPayload struct {
@@ -279,6 +293,71 @@ type ComplexityRoot struct {
 		ProjectID     func(childComplexity int) int
 		Seq           func(childComplexity int) int
 		SessionID     func(childComplexity int) int
+	}
+
+	Experiment struct {
+		Answer     func(childComplexity int) int
+		Author     func(childComplexity int) int
+		Axes       func(childComplexity int) int
+		Command    func(childComplexity int) int
+		CreatedAt  func(childComplexity int) int
+		Error      func(childComplexity int) int
+		ErrorCode  func(childComplexity int) int
+		FinishedAt func(childComplexity int) int
+		ID         func(childComplexity int) int
+		Kind       func(childComplexity int) int
+		Number     func(childComplexity int) int
+		Parallel   func(childComplexity int) int
+		Project    func(childComplexity int) int
+		Run        func(childComplexity int, seq int) int
+		Runs       func(childComplexity int) int
+		Spec       func(childComplexity int) int
+		StartedAt  func(childComplexity int) int
+		Status     func(childComplexity int) int
+		Subjects   func(childComplexity int) int
+	}
+
+	ExperimentAxis struct {
+		Key    func(childComplexity int) int
+		Values func(childComplexity int) int
+	}
+
+	ExperimentOutput struct {
+		Key     func(childComplexity int) int
+		Stderr  func(childComplexity int) int
+		Subject func(childComplexity int) int
+		Text    func(childComplexity int) int
+	}
+
+	ExperimentRun struct {
+		Error       func(childComplexity int) int
+		ErrorCode   func(childComplexity int) int
+		ExitCode    func(childComplexity int) int
+		FinishedAt  func(childComplexity int) int
+		HasArtifact func(childComplexity int) int
+		Key         func(childComplexity int) int
+		Report      func(childComplexity int) int
+		Seq         func(childComplexity int) int
+		StartedAt   func(childComplexity int) int
+		Status      func(childComplexity int) int
+		Stderr      func(childComplexity int) int
+		Stdout      func(childComplexity int) int
+		Subject     func(childComplexity int) int
+		Truncated   func(childComplexity int) int
+		Usage       func(childComplexity int) int
+		VersionHash func(childComplexity int) int
+	}
+
+	ExperimentSubject struct {
+		Hash   func(childComplexity int) int
+		Label  func(childComplexity int) int
+		Values func(childComplexity int) int
+	}
+
+	ExperimentUpdate struct {
+		Experiment func(childComplexity int) int
+		Output     func(childComplexity int) int
+		Run        func(childComplexity int) int
 	}
 
 	FetchedCode struct {
@@ -439,6 +518,7 @@ type ComplexityRoot struct {
 		BranchWithData      func(childComplexity int, input environments.Branch, session string) int
 		Build               func(childComplexity int, version string) int
 		CancelBuild         func(childComplexity int, id nixspace.ID) int
+		CancelExperiment    func(childComplexity int, ref string) int
 		CancelFetch         func(childComplexity int, id nixspace.ID) int
 		CancelPrebuild      func(childComplexity int, id nixspace.ID) int
 		Change              func(childComplexity int, input environments.Change) int
@@ -463,12 +543,15 @@ type ComplexityRoot struct {
 		RemoveSession       func(childComplexity int, ref string) int
 		RemoveSnapshot      func(childComplexity int, ref string) int
 		RenameEnvironment   func(childComplexity int, ref string, name string) int
+		RepeatExperiment    func(childComplexity int, ref string) int
 		RequestPrebuild     func(childComplexity int, ref string, again bool) int
 		RestoreSnapshot     func(childComplexity int, input sessions.RestoreSnapshot) int
+		ResumeExperiment    func(childComplexity int, ref string) int
 		ResumeSession       func(childComplexity int, ref string) int
 		Revert              func(childComplexity int, input environments.Pick) int
 		Rollback            func(childComplexity int, input environments.Rollback) int
 		SaveTemplate        func(childComplexity int, input fetches.SaveTemplate) int
+		StartExperiment     func(childComplexity int, input experiments.Start) int
 		StartSession        func(childComplexity int, input sessions.StartSession) int
 		StopSession         func(childComplexity int, ref string) int
 		TakeSnapshot        func(childComplexity int, input sessions.TakeSnapshot) int
@@ -590,6 +673,8 @@ type ComplexityRoot struct {
 		Diff               func(childComplexity int, from string, to string, depth model.DiffDepth) int
 		Environment        func(childComplexity int, ref string) int
 		Environments       func(childComplexity int, project *string, first *int, after *string) int
+		Experiment         func(childComplexity int, ref string) int
+		Experiments        func(childComplexity int, kind *nixspace.ExperimentKind, project *string, before *int64, first *int) int
 		FlakeManifest      func(childComplexity int, input fetches.FlakeQuery) int
 		Log                func(childComplexity int, refs []string, project *string, first *int, after *string) int
 		Merge              func(childComplexity int, id nixspace.ID) int
@@ -761,11 +846,12 @@ type ComplexityRoot struct {
 	}
 
 	Subscription struct {
-		BuildUpdates    func(childComplexity int, id nixspace.ID) int
-		Events          func(childComplexity int, after *int64) int
-		FetchUpdates    func(childComplexity int, id nixspace.ID) int
-		PrebuildUpdates func(childComplexity int, id nixspace.ID) int
-		SessionUpdates  func(childComplexity int, ref string) int
+		BuildUpdates      func(childComplexity int, id nixspace.ID) int
+		Events            func(childComplexity int, after *int64) int
+		ExperimentUpdates func(childComplexity int, ref string) int
+		FetchUpdates      func(childComplexity int, id nixspace.ID) int
+		PrebuildUpdates   func(childComplexity int, id nixspace.ID) int
+		SessionUpdates    func(childComplexity int, ref string) int
 	}
 
 	Suggestion struct {
@@ -1213,6 +1299,43 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Collection.Size(childComplexity), true
+
+	case "CommandUsage.memory":
+		if e.ComplexityRoot.CommandUsage.Memory == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CommandUsage.Memory(childComplexity), true
+	case "CommandUsage.read":
+		if e.ComplexityRoot.CommandUsage.Read == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CommandUsage.Read(childComplexity), true
+	case "CommandUsage.system":
+		if e.ComplexityRoot.CommandUsage.System == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CommandUsage.System(childComplexity), true
+	case "CommandUsage.user":
+		if e.ComplexityRoot.CommandUsage.User == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CommandUsage.User(childComplexity), true
+	case "CommandUsage.wall":
+		if e.ComplexityRoot.CommandUsage.Wall == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CommandUsage.Wall(childComplexity), true
+	case "CommandUsage.written":
+		if e.ComplexityRoot.CommandUsage.Written == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CommandUsage.Written(childComplexity), true
 
 	case "CreateProjectPayload.build":
 		if e.ComplexityRoot.CreateProjectPayload.Build == nil {
@@ -1789,6 +1912,299 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Event.SessionID(childComplexity), true
+
+	case "Experiment.answer":
+		if e.ComplexityRoot.Experiment.Answer == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Experiment.Answer(childComplexity), true
+	case "Experiment.author":
+		if e.ComplexityRoot.Experiment.Author == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Experiment.Author(childComplexity), true
+	case "Experiment.axes":
+		if e.ComplexityRoot.Experiment.Axes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Experiment.Axes(childComplexity), true
+	case "Experiment.command":
+		if e.ComplexityRoot.Experiment.Command == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Experiment.Command(childComplexity), true
+	case "Experiment.createdAt":
+		if e.ComplexityRoot.Experiment.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Experiment.CreatedAt(childComplexity), true
+	case "Experiment.error":
+		if e.ComplexityRoot.Experiment.Error == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Experiment.Error(childComplexity), true
+	case "Experiment.errorCode":
+		if e.ComplexityRoot.Experiment.ErrorCode == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Experiment.ErrorCode(childComplexity), true
+	case "Experiment.finishedAt":
+		if e.ComplexityRoot.Experiment.FinishedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Experiment.FinishedAt(childComplexity), true
+	case "Experiment.id":
+		if e.ComplexityRoot.Experiment.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Experiment.ID(childComplexity), true
+	case "Experiment.kind":
+		if e.ComplexityRoot.Experiment.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Experiment.Kind(childComplexity), true
+	case "Experiment.number":
+		if e.ComplexityRoot.Experiment.Number == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Experiment.Number(childComplexity), true
+	case "Experiment.parallel":
+		if e.ComplexityRoot.Experiment.Parallel == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Experiment.Parallel(childComplexity), true
+	case "Experiment.project":
+		if e.ComplexityRoot.Experiment.Project == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Experiment.Project(childComplexity), true
+	case "Experiment.run":
+		if e.ComplexityRoot.Experiment.Run == nil {
+			break
+		}
+
+		args, err := ec.field_Experiment_run_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Experiment.Run(childComplexity, args["seq"].(int)), true
+	case "Experiment.runs":
+		if e.ComplexityRoot.Experiment.Runs == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Experiment.Runs(childComplexity), true
+	case "Experiment.spec":
+		if e.ComplexityRoot.Experiment.Spec == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Experiment.Spec(childComplexity), true
+	case "Experiment.startedAt":
+		if e.ComplexityRoot.Experiment.StartedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Experiment.StartedAt(childComplexity), true
+	case "Experiment.status":
+		if e.ComplexityRoot.Experiment.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Experiment.Status(childComplexity), true
+	case "Experiment.subjects":
+		if e.ComplexityRoot.Experiment.Subjects == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Experiment.Subjects(childComplexity), true
+
+	case "ExperimentAxis.key":
+		if e.ComplexityRoot.ExperimentAxis.Key == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExperimentAxis.Key(childComplexity), true
+	case "ExperimentAxis.values":
+		if e.ComplexityRoot.ExperimentAxis.Values == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExperimentAxis.Values(childComplexity), true
+
+	case "ExperimentOutput.key":
+		if e.ComplexityRoot.ExperimentOutput.Key == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExperimentOutput.Key(childComplexity), true
+	case "ExperimentOutput.stderr":
+		if e.ComplexityRoot.ExperimentOutput.Stderr == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExperimentOutput.Stderr(childComplexity), true
+	case "ExperimentOutput.subject":
+		if e.ComplexityRoot.ExperimentOutput.Subject == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExperimentOutput.Subject(childComplexity), true
+	case "ExperimentOutput.text":
+		if e.ComplexityRoot.ExperimentOutput.Text == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExperimentOutput.Text(childComplexity), true
+
+	case "ExperimentRun.error":
+		if e.ComplexityRoot.ExperimentRun.Error == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExperimentRun.Error(childComplexity), true
+	case "ExperimentRun.errorCode":
+		if e.ComplexityRoot.ExperimentRun.ErrorCode == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExperimentRun.ErrorCode(childComplexity), true
+	case "ExperimentRun.exitCode":
+		if e.ComplexityRoot.ExperimentRun.ExitCode == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExperimentRun.ExitCode(childComplexity), true
+	case "ExperimentRun.finishedAt":
+		if e.ComplexityRoot.ExperimentRun.FinishedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExperimentRun.FinishedAt(childComplexity), true
+	case "ExperimentRun.hasArtifact":
+		if e.ComplexityRoot.ExperimentRun.HasArtifact == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExperimentRun.HasArtifact(childComplexity), true
+	case "ExperimentRun.key":
+		if e.ComplexityRoot.ExperimentRun.Key == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExperimentRun.Key(childComplexity), true
+	case "ExperimentRun.report":
+		if e.ComplexityRoot.ExperimentRun.Report == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExperimentRun.Report(childComplexity), true
+	case "ExperimentRun.seq":
+		if e.ComplexityRoot.ExperimentRun.Seq == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExperimentRun.Seq(childComplexity), true
+	case "ExperimentRun.startedAt":
+		if e.ComplexityRoot.ExperimentRun.StartedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExperimentRun.StartedAt(childComplexity), true
+	case "ExperimentRun.status":
+		if e.ComplexityRoot.ExperimentRun.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExperimentRun.Status(childComplexity), true
+	case "ExperimentRun.stderr":
+		if e.ComplexityRoot.ExperimentRun.Stderr == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExperimentRun.Stderr(childComplexity), true
+	case "ExperimentRun.stdout":
+		if e.ComplexityRoot.ExperimentRun.Stdout == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExperimentRun.Stdout(childComplexity), true
+	case "ExperimentRun.subject":
+		if e.ComplexityRoot.ExperimentRun.Subject == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExperimentRun.Subject(childComplexity), true
+	case "ExperimentRun.truncated":
+		if e.ComplexityRoot.ExperimentRun.Truncated == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExperimentRun.Truncated(childComplexity), true
+	case "ExperimentRun.usage":
+		if e.ComplexityRoot.ExperimentRun.Usage == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExperimentRun.Usage(childComplexity), true
+	case "ExperimentRun.versionHash":
+		if e.ComplexityRoot.ExperimentRun.VersionHash == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExperimentRun.VersionHash(childComplexity), true
+
+	case "ExperimentSubject.hash":
+		if e.ComplexityRoot.ExperimentSubject.Hash == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExperimentSubject.Hash(childComplexity), true
+	case "ExperimentSubject.label":
+		if e.ComplexityRoot.ExperimentSubject.Label == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExperimentSubject.Label(childComplexity), true
+	case "ExperimentSubject.values":
+		if e.ComplexityRoot.ExperimentSubject.Values == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExperimentSubject.Values(childComplexity), true
+
+	case "ExperimentUpdate.experiment":
+		if e.ComplexityRoot.ExperimentUpdate.Experiment == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExperimentUpdate.Experiment(childComplexity), true
+	case "ExperimentUpdate.output":
+		if e.ComplexityRoot.ExperimentUpdate.Output == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExperimentUpdate.Output(childComplexity), true
+	case "ExperimentUpdate.run":
+		if e.ComplexityRoot.ExperimentUpdate.Run == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExperimentUpdate.Run(childComplexity), true
 
 	case "FetchedCode.commit":
 		if e.ComplexityRoot.FetchedCode.Commit == nil {
@@ -2451,6 +2867,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CancelBuild(childComplexity, args["id"].(nixspace.ID)), true
+	case "Mutation.cancelExperiment":
+		if e.ComplexityRoot.Mutation.CancelExperiment == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_cancelExperiment_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CancelExperiment(childComplexity, args["ref"].(string)), true
 	case "Mutation.cancelFetch":
 		if e.ComplexityRoot.Mutation.CancelFetch == nil {
 			break
@@ -2715,6 +3142,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RenameEnvironment(childComplexity, args["ref"].(string), args["name"].(string)), true
+	case "Mutation.repeatExperiment":
+		if e.ComplexityRoot.Mutation.RepeatExperiment == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_repeatExperiment_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RepeatExperiment(childComplexity, args["ref"].(string)), true
 	case "Mutation.requestPrebuild":
 		if e.ComplexityRoot.Mutation.RequestPrebuild == nil {
 			break
@@ -2737,6 +3175,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RestoreSnapshot(childComplexity, args["input"].(sessions.RestoreSnapshot)), true
+	case "Mutation.resumeExperiment":
+		if e.ComplexityRoot.Mutation.ResumeExperiment == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_resumeExperiment_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ResumeExperiment(childComplexity, args["ref"].(string)), true
 	case "Mutation.resumeSession":
 		if e.ComplexityRoot.Mutation.ResumeSession == nil {
 			break
@@ -2781,6 +3230,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SaveTemplate(childComplexity, args["input"].(fetches.SaveTemplate)), true
+	case "Mutation.startExperiment":
+		if e.ComplexityRoot.Mutation.StartExperiment == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_startExperiment_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.StartExperiment(childComplexity, args["input"].(experiments.Start)), true
 	case "Mutation.startSession":
 		if e.ComplexityRoot.Mutation.StartSession == nil {
 			break
@@ -3346,6 +3806,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Environments(childComplexity, args["project"].(*string), args["first"].(*int), args["after"].(*string)), true
+	case "Query.experiment":
+		if e.ComplexityRoot.Query.Experiment == nil {
+			break
+		}
+
+		args, err := ec.field_Query_experiment_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Experiment(childComplexity, args["ref"].(string)), true
+	case "Query.experiments":
+		if e.ComplexityRoot.Query.Experiments == nil {
+			break
+		}
+
+		args, err := ec.field_Query_experiments_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Experiments(childComplexity, args["kind"].(*nixspace.ExperimentKind), args["project"].(*string), args["before"].(*int64), args["first"].(*int)), true
 	case "Query.flakeManifest":
 		if e.ComplexityRoot.Query.FlakeManifest == nil {
 			break
@@ -4233,6 +4715,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Subscription.Events(childComplexity, args["after"].(*int64)), true
+	case "Subscription.experimentUpdates":
+		if e.ComplexityRoot.Subscription.ExperimentUpdates == nil {
+			break
+		}
+
+		args, err := ec.field_Subscription_experimentUpdates_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Subscription.ExperimentUpdates(childComplexity, args["ref"].(string)), true
 	case "Subscription.fetchUpdates":
 		if e.ComplexityRoot.Subscription.FetchUpdates == nil {
 			break
@@ -4642,6 +5135,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("CreateProjectInput", ec.unmarshalInputCreateProjectInput),
 			graphql.NewInputUnmarshaler("CreateTagInput", ec.unmarshalInputCreateTagInput),
 			graphql.NewInputUnmarshaler("EditInput", ec.unmarshalInputEditInput),
+			graphql.NewInputUnmarshaler("ExperimentAxisInput", ec.unmarshalInputExperimentAxisInput),
 			graphql.NewInputUnmarshaler("FetchSourceInput", ec.unmarshalInputFetchSourceInput),
 			graphql.NewInputUnmarshaler("FlakeManifestInput", ec.unmarshalInputFlakeManifestInput),
 			graphql.NewInputUnmarshaler("FlakeOverrideInput", ec.unmarshalInputFlakeOverrideInput),
@@ -4653,6 +5147,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("RestoreSnapshotInput", ec.unmarshalInputRestoreSnapshotInput),
 			graphql.NewInputUnmarshaler("RollbackInput", ec.unmarshalInputRollbackInput),
 			graphql.NewInputUnmarshaler("SaveTemplateInput", ec.unmarshalInputSaveTemplateInput),
+			graphql.NewInputUnmarshaler("StartExperimentInput", ec.unmarshalInputStartExperimentInput),
 			graphql.NewInputUnmarshaler("StartSessionInput", ec.unmarshalInputStartSessionInput),
 			graphql.NewInputUnmarshaler("TakeSnapshotInput", ec.unmarshalInputTakeSnapshotInput),
 		)
@@ -5141,6 +5636,186 @@ input ChangeInput {
 type ChangePayload {
   version: Version!
   build: Build
+}
+`, BuiltIn: false},
+	{Name: "../schema/experiments.graphqls", Input: `extend type Query {
+  "Experiments, newest first."
+  experiments(kind: ExperimentKind, project: String = "", before: Int64 = 0, first: Int = 50): [Experiment!]!
+  "One by its number or ID."
+  experiment(ref: String!): Experiment
+}
+
+extend type Mutation {
+  "Makes the versions that an experiment lacks, and queues it."
+  startExperiment(input: StartExperimentInput!): Experiment!
+  "The same once more, over the very same versions."
+  repeatExperiment(ref: String!): Experiment!
+  "Interrupts it. What it has learned stays, and nothing of it runs on."
+  cancelExperiment(ref: String!): Experiment!
+  "Goes on with one that was interrupted or failed. Runs that ended are not made again."
+  resumeExperiment(ref: String!): Experiment!
+}
+
+extend type Subscription {
+  "An experiment, its runs and what their commands print, until it has ended."
+  experimentUpdates(ref: String!): ExperimentUpdate!
+}
+
+"A command that is run on several versions, to learn how they differ."
+type Experiment {
+  id: ID!
+  "Counts all experiments, for people."
+  number: Int64!
+  kind: ExperimentKind!
+  status: BuildStatus!
+  "Why it failed or was interrupted; empty otherwise."
+  error: String!
+  errorCode: String!
+  author: String!
+  createdAt: Time!
+  startedAt: Time
+  finishedAt: Time
+  project: Project!
+  "The versions that it is about; the first is what others are compared with."
+  subjects: [ExperimentSubject!]!
+  "Of a matrix: what it varies."
+  axes: [ExperimentAxis!]!
+  command: [String!]!
+  parallel: Int!
+  "All that it was asked, as it is recorded."
+  spec: JSONObject!
+  "What it found so far; its form depends on the kind: docs/compare.md. Null at first."
+  answer: JSONObject
+  "In the order in which they began."
+  runs: [ExperimentRun!]!
+  "One of them; null where there is none of that number."
+  run(seq: Int!): ExperimentRun
+}
+
+enum ExperimentKind {
+  "What comes of the command on each."
+  RUN
+  "How fast it is on each."
+  COMPARE
+  "Which change broke it."
+  BISECT
+  "Whether versions pass their checks."
+  CHECK
+  "Which newer packages work."
+  UPGRADES
+}
+
+type ExperimentSubject {
+  "Unique in its experiment."
+  label: String!
+  hash: String!
+  "Of a matrix: the values of its axes by key."
+  values: JSONObject
+}
+
+type ExperimentAxis {
+  key: String!
+  values: [String!]!
+}
+
+"One run of a command in a machine of its own."
+type ExperimentRun {
+  seq: Int!
+  "What it was for: unique in its experiment."
+  key: String!
+  "The label of its subject, or what else it is about."
+  subject: String!
+  versionHash: String!
+  status: BuildStatus!
+  "Null where the command did not end."
+  exitCode: Int
+  error: String!
+  errorCode: String!
+  usage: CommandUsage
+  "What its output says: tests and numbers. Null where it was not asked for, and until it ended."
+  report: JSONObject
+  "The end of its output."
+  stdout: String!
+  stderr: String!
+  "Output was left out."
+  truncated: Boolean!
+  hasArtifact: Boolean!
+  startedAt: Time!
+  finishedAt: Time
+}
+
+"What a command used, with the processes that it waited for."
+type CommandUsage {
+  "Seconds, by the machine's clock."
+  wall: Float!
+  user: Float!
+  system: Float!
+  "Bytes, the most that any one process held."
+  memory: Int64!
+  "Bytes from disks; what was cached does not count."
+  read: Int64!
+  written: Int64!
+}
+
+"One piece of news about an experiment; one field is set."
+type ExperimentUpdate {
+  experiment: Experiment
+  run: ExperimentRun
+  output: ExperimentOutput
+}
+
+"Something that the command of a run printed."
+type ExperimentOutput {
+  key: String!
+  subject: String!
+  stderr: Boolean!
+  text: String!
+}
+
+input StartExperimentInput {
+  kind: ExperimentKind!
+  "Environments or versions: what to run on or, for upgrades, what to upgrade."
+  refs: [String!] = []
+  "Vary each of refs: a subject for every combination."
+  axes: [ExperimentAxisInput!] = []
+  command: [String!] = []
+  "A script of the manifest, in place of the command or with it as arguments."
+  script: String = ""
+  "KEY=VALUE"
+  env: [String!] = []
+  dir: String = ""
+  "Of comparisons: run once in the machine that all clones of a subject are made of."
+  setup: [String!] = []
+  "Seconds of one run; half an hour when 0."
+  timeout: Int = 0
+  "Machines at a time; as many as the server has processors when 0, and 1 for bisections."
+  parallel: Int = 0
+  "Paths, from /workspace, of what a run leaves and is kept."
+  artifacts: [String!] = []
+  "Of comparisons: NAME=/REGEXP/ or NAME=.path.in.json. The first decides how often is run."
+  numbers: [String!] = []
+  confidence: Float = 0
+  precision: Float = 0
+  minRuns: Int = 0
+  maxRuns: Int = 0
+  warmups: Int = 0
+  "Of the order of runs; chosen when 0."
+  seed: Int64 = 0
+  "Of bisections: versions."
+  good: [String!] = []
+  bad: String = ""
+  "Run the command on good and bad first."
+  verify: Boolean = false
+  "Names; all when empty."
+  checks: [String!] = []
+  "That upgrades are about; all when empty."
+  packages: [String!] = []
+}
+
+input ExperimentAxisInput {
+  "A package or a key of the manifest."
+  key: String!
+  values: [String!]!
 }
 `, BuiltIn: false},
 	{Name: "../schema/flakes.graphqls", Input: `extend type Query {
@@ -6483,6 +7158,24 @@ func (ec *executionContext) childFields_Collection(ctx context.Context, field gr
 	return nil, fmt.Errorf("no field named %q was found under type Collection", field.Name)
 }
 
+func (ec *executionContext) childFields_CommandUsage(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "wall":
+		return ec.fieldContext_CommandUsage_wall(ctx, field)
+	case "user":
+		return ec.fieldContext_CommandUsage_user(ctx, field)
+	case "system":
+		return ec.fieldContext_CommandUsage_system(ctx, field)
+	case "memory":
+		return ec.fieldContext_CommandUsage_memory(ctx, field)
+	case "read":
+		return ec.fieldContext_CommandUsage_read(ctx, field)
+	case "written":
+		return ec.fieldContext_CommandUsage_written(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CommandUsage", field.Name)
+}
+
 func (ec *executionContext) childFields_CreateProjectPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "project":
@@ -6751,6 +7444,136 @@ func (ec *executionContext) childFields_Event(ctx context.Context, field graphql
 		return ec.fieldContext_Event_data(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Event", field.Name)
+}
+
+func (ec *executionContext) childFields_Experiment(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Experiment_id(ctx, field)
+	case "number":
+		return ec.fieldContext_Experiment_number(ctx, field)
+	case "kind":
+		return ec.fieldContext_Experiment_kind(ctx, field)
+	case "status":
+		return ec.fieldContext_Experiment_status(ctx, field)
+	case "error":
+		return ec.fieldContext_Experiment_error(ctx, field)
+	case "errorCode":
+		return ec.fieldContext_Experiment_errorCode(ctx, field)
+	case "author":
+		return ec.fieldContext_Experiment_author(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Experiment_createdAt(ctx, field)
+	case "startedAt":
+		return ec.fieldContext_Experiment_startedAt(ctx, field)
+	case "finishedAt":
+		return ec.fieldContext_Experiment_finishedAt(ctx, field)
+	case "project":
+		return ec.fieldContext_Experiment_project(ctx, field)
+	case "subjects":
+		return ec.fieldContext_Experiment_subjects(ctx, field)
+	case "axes":
+		return ec.fieldContext_Experiment_axes(ctx, field)
+	case "command":
+		return ec.fieldContext_Experiment_command(ctx, field)
+	case "parallel":
+		return ec.fieldContext_Experiment_parallel(ctx, field)
+	case "spec":
+		return ec.fieldContext_Experiment_spec(ctx, field)
+	case "answer":
+		return ec.fieldContext_Experiment_answer(ctx, field)
+	case "runs":
+		return ec.fieldContext_Experiment_runs(ctx, field)
+	case "run":
+		return ec.fieldContext_Experiment_run(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Experiment", field.Name)
+}
+
+func (ec *executionContext) childFields_ExperimentAxis(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "key":
+		return ec.fieldContext_ExperimentAxis_key(ctx, field)
+	case "values":
+		return ec.fieldContext_ExperimentAxis_values(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ExperimentAxis", field.Name)
+}
+
+func (ec *executionContext) childFields_ExperimentOutput(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "key":
+		return ec.fieldContext_ExperimentOutput_key(ctx, field)
+	case "subject":
+		return ec.fieldContext_ExperimentOutput_subject(ctx, field)
+	case "stderr":
+		return ec.fieldContext_ExperimentOutput_stderr(ctx, field)
+	case "text":
+		return ec.fieldContext_ExperimentOutput_text(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ExperimentOutput", field.Name)
+}
+
+func (ec *executionContext) childFields_ExperimentRun(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "seq":
+		return ec.fieldContext_ExperimentRun_seq(ctx, field)
+	case "key":
+		return ec.fieldContext_ExperimentRun_key(ctx, field)
+	case "subject":
+		return ec.fieldContext_ExperimentRun_subject(ctx, field)
+	case "versionHash":
+		return ec.fieldContext_ExperimentRun_versionHash(ctx, field)
+	case "status":
+		return ec.fieldContext_ExperimentRun_status(ctx, field)
+	case "exitCode":
+		return ec.fieldContext_ExperimentRun_exitCode(ctx, field)
+	case "error":
+		return ec.fieldContext_ExperimentRun_error(ctx, field)
+	case "errorCode":
+		return ec.fieldContext_ExperimentRun_errorCode(ctx, field)
+	case "usage":
+		return ec.fieldContext_ExperimentRun_usage(ctx, field)
+	case "report":
+		return ec.fieldContext_ExperimentRun_report(ctx, field)
+	case "stdout":
+		return ec.fieldContext_ExperimentRun_stdout(ctx, field)
+	case "stderr":
+		return ec.fieldContext_ExperimentRun_stderr(ctx, field)
+	case "truncated":
+		return ec.fieldContext_ExperimentRun_truncated(ctx, field)
+	case "hasArtifact":
+		return ec.fieldContext_ExperimentRun_hasArtifact(ctx, field)
+	case "startedAt":
+		return ec.fieldContext_ExperimentRun_startedAt(ctx, field)
+	case "finishedAt":
+		return ec.fieldContext_ExperimentRun_finishedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ExperimentRun", field.Name)
+}
+
+func (ec *executionContext) childFields_ExperimentSubject(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "label":
+		return ec.fieldContext_ExperimentSubject_label(ctx, field)
+	case "hash":
+		return ec.fieldContext_ExperimentSubject_hash(ctx, field)
+	case "values":
+		return ec.fieldContext_ExperimentSubject_values(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ExperimentSubject", field.Name)
+}
+
+func (ec *executionContext) childFields_ExperimentUpdate(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "experiment":
+		return ec.fieldContext_ExperimentUpdate_experiment(ctx, field)
+	case "run":
+		return ec.fieldContext_ExperimentUpdate_run(ctx, field)
+	case "output":
+		return ec.fieldContext_ExperimentUpdate_output(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ExperimentUpdate", field.Name)
 }
 
 func (ec *executionContext) childFields_FetchedCode(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

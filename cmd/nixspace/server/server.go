@@ -287,7 +287,8 @@ func (s *server) openApp(ctx context.Context) (string, error) {
 	s.running.App = app.New(app.Config{
 		Store: s.db, Packages: s.packages, Machines: s.machines, Workspaces: s.workspaces, Jobs: s.queue, Sources: parts, Prebuilds: s.queue,
 		Log: s.cfg.Log.With("part", "app"), HibernateAfter: s.cfg.HibernateAfter, Prewarms: prewarms,
-		Collect: collect.CollectGarbage{OlderThan: &s.cfg.Collect.OlderThan, Sessions: s.cfg.Collect.Sessions},
+		Experiments: s.queue,
+		Collect:     collect.CollectGarbage{OlderThan: &s.cfg.Collect.OlderThan, Sessions: s.cfg.Collect.Sessions},
 	})
 	if s.running.Owner, err = s.running.App.Owner(ctx, userName()); err != nil {
 		return "", err

@@ -86,6 +86,49 @@ type Event struct {
 	Data          []byte
 }
 
+type Experiment struct {
+	ID         nixspace.ID
+	Number     int64
+	ProjectID  nixspace.ID
+	Kind       string
+	Status     string
+	Error      string
+	ErrorCode  string
+	Spec       []byte
+	Answer     []byte
+	Author     string
+	CreatedAt  time.Time
+	CreatedBy  nixspace.ID
+	StartedAt  *time.Time
+	FinishedAt *time.Time
+}
+
+type ExperimentRun struct {
+	ExperimentID nixspace.ID
+	Seq          int32
+	Key          string
+	Subject      string
+	VersionID    *nixspace.ID
+	VersionHash  string
+	Status       string
+	ExitCode     *int32
+	Error        string
+	ErrorCode    string
+	Usage        []byte
+	Report       []byte
+	Stdout       string
+	Stderr       string
+	Truncated    bool
+	Artifact     []byte
+	StartedAt    time.Time
+	FinishedAt   *time.Time
+}
+
+type ExperimentSession struct {
+	ExperimentID nixspace.ID
+	SessionID    nixspace.ID
+}
+
 type HeadMove struct {
 	Seq           int64
 	EnvironmentID nixspace.ID

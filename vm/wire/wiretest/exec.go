@@ -75,6 +75,17 @@ func testExec(t *testing.T, g *guest) {
 			t.Errorf("%+v, want %+v", got, want)
 		}
 	})
+	t.Run("what it used", func(t *testing.T) {
+		p := g.start(t, nixspace.Command{Argv: []string{"sh", "-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done"}, Usage: true})
+		go func() { _, _ = io.Copy(io.Discard, p.Stderr()) }()
+		_, _ = io.Copy(io.Discard, p.Stdout())
+		if code, err := p.Wait(); err != nil || code != 0 {
+			t.Fatal(code, err)
+		}
+		if u := p.(nixspace.UsageReporter).Usage(); u == nil || u.Wall <= 0 || u.User+u.System <= 0 || u.Memory <= 0 {
+			t.Errorf("usage %+v", u)
+		}
+	})
 	t.Run("input up to its end", func(t *testing.T) {
 		in := strings.Repeat("0123456789abcdef", 100_000)
 		if got := g.run(t, nixspace.Command{Argv: []string{"cat"}}, in); got.stdout != in || got.code != 0 {
