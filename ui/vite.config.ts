@@ -6,6 +6,7 @@ const server = process.env.NIXSPACE_URL ?? "http://127.0.0.1:7070";
 
 export default defineConfig({
   plugins: [solid()],
+  base: "./", // wherever a proxy puts it
   build: {
     outDir: "dist/site",
     emptyOutDir: true,

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -30,8 +31,9 @@ type siteFile struct {
 type site map[string]siteFile
 
 // newSite reads a whole site. A file NAME.gz or NAME.br is the file NAME,
-// compressed.
-func newSite(files fs.FS) (site, error) {
+// compressed. The page names its files relative to itself; as it is served at
+// every address, they are made ones below the prefix.
+func newSite(files fs.FS, prefix string) (site, error) {
 	s := site{}
 	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || strings.HasSuffix(name, ".gz") || strings.HasSuffix(name, ".br") {
@@ -41,12 +43,18 @@ func newSite(files fs.FS) (site, error) {
 		if err != nil {
 			return err
 		}
+		if name == "index.html" {
+			body = bytes.ReplaceAll(body, []byte(`="./`), []byte(`="`+prefix+`/`))
+		}
 		sum := sha256.Sum256(body)
 		f := siteFile{
 			body: body, contentType: contentType(name), immutable: strings.HasPrefix(name, "assets/"),
 			etag: `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`,
 		}
 		for ext, to := range map[string]*[]byte{".gz": &f.gzip, ".br": &f.brotli} {
+			if name == "index.html" {
+				break // it is no longer what was compressed, and is small
+			}
 			if *to, err = fs.ReadFile(files, name+ext); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}

@@ -48,6 +48,10 @@ type Config struct {
 	// Site is the built web interface, index.html and what belongs to it. Without
 	// it, GET / is a page that says how to use the command line.
 	Site fs.FS
+	// PathPrefix is the path below which a proxy puts the server, as
+	// "/tools/nixspace", see [CheckPathPrefix]; empty for the whole host. What comes
+	// without it is answered too, for proxies that take it off.
+	PathPrefix string
 	// SignIns answer POST /api/v1/sign-in and sign-out; nil for neither.
 	SignIns SignIns
 
@@ -113,11 +117,11 @@ func New(cfg Config) *Handler {
 	h.streams, h.stop = context.WithCancel(context.Background())
 	if cfg.Site != nil {
 		var err error
-		if h.site, err = newSite(cfg.Site); err != nil {
+		if h.site, err = newSite(cfg.Site, cfg.PathPrefix); err != nil {
 			cfg.Log.Error("the web interface cannot be read", "err", err)
 		}
 	}
-	h.root = h.guard(h.routes())
+	h.root = h.below(h.guard(h.routes()))
 	if cfg.Previews != nil {
 		h.previews = h.stream(h.preview)
 		if cfg.Workbench != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/api/web"
 	"github.com/nixspace/nixspace/cmd/nixspace/client"
 	"github.com/nixspace/nixspace/cmd/nixspace/server"
 	"github.com/nixspace/nixspace/cmd/nixspace/term"
@@ -22,6 +23,7 @@ type upCmd struct {
 	Listen      string   `name:"listen" env:"NIXSPACE_LISTEN" default:"127.0.0.1:7070" placeholder:"HOST:PORT" help:"Where to listen (${default}). Port 0 takes any that is free."`
 	Hosts       []string `name:"host" env:"NIXSPACE_HOSTS" placeholder:"NAME" help:"A further name under which the server may be asked, besides localhost. It protects from web pages that make a name of their own point here."`
 	Previews    string   `name:"preview-domain" env:"NIXSPACE_PREVIEW_DOMAIN" placeholder:"DOMAIN" help:"The domain below which the ports of sessions have their addresses (localhost). All names below it must lead to this server, and the domain must be of no use otherwise: what sessions serve is not to be trusted."`
+	PathPrefix  string   `name:"path-prefix" env:"NIXSPACE_PATH_PREFIX" placeholder:"PATH" help:"The path below which a proxy puts the server, as /tools/nixspace, for the web interface to find everything there. Addresses without it are answered too."`
 	DatabaseURL string   `name:"database-url" env:"NIXSPACE_DATABASE_URL" placeholder:"URL" help:"A PostgreSQL database to use, as postgres://user:password@host/name. Without it a private PostgreSQL runs in the state directory."`
 	PGBin       string   `name:"pg-bin" env:"NIXSPACE_PG_BIN" type:"path" placeholder:"DIR" help:"The directory with the programs of the private PostgreSQL (initdb, postgres). Without it they are looked for in PATH and where distributions put them."`
 	Accel       string   `name:"accel" env:"NIXSPACE_ACCEL" enum:"auto,kvm,tcg" default:"auto" placeholder:"auto|kvm|tcg" help:"How machines are run: with KVM, in software (tcg), or with KVM where it works (${default})."`
@@ -77,6 +79,9 @@ func (c *upCmd) Run(ctx context.Context, g *globals, std streams) error {
 	if err := server.CheckPreviewDomain(c.Previews, c.Hosts); err != nil {
 		return err
 	}
+	if err := web.CheckPathPrefix(c.PathPrefix); err != nil {
+		return err
+	}
 	level := c.LogLevel
 	switch {
 	case level != "":
@@ -105,7 +110,7 @@ func (c *upCmd) Run(ctx context.Context, g *globals, std streams) error {
 
 	show := &progressShower{d: d, log: log}
 	err = server.Run(ctx, server.Config{
-		State: state, Listen: c.Listen, Hosts: c.Hosts, PreviewDomain: c.Previews, DatabaseURL: c.DatabaseURL, PGBin: c.PGBin,
+		State: state, Listen: c.Listen, Hosts: c.Hosts, PreviewDomain: c.Previews, PathPrefix: c.PathPrefix, DatabaseURL: c.DatabaseURL, PGBin: c.PGBin,
 		Version: version, Log: log, Parts: server.Real(server.Settings{Accel: c.Accel, Mirror: c.Mirror, PrivateNetworks: c.PrivateNetworks, Reach: reach}),
 		Code: c.limits(), MaxImport: max(c.MaxImport, 1) << 20, Collect: server.Collect{Every: time.Duration(c.collectPolicy.Every), OlderThan: time.Duration(c.collectPolicy.OlderThan), Sessions: c.collectPolicy.Sessions}, Rest: server.Rest{OnExit: server.OnExit(c.OnExit), HibernateAfter: c.HibernateAfter, Prewarm: c.Prewarm}, Report: show.step, Progress: d.Report, Force: force,
 		Ready: func(ctx context.Context, r server.Running) error {

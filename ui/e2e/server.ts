@@ -15,11 +15,13 @@ export class Server {
   private child: ChildProcess | undefined;
   private output: string[] = [];
 
+  constructor(private readonly flags: string[] = []) {}
+
   /** Starts it and returns once it answers. After a stop it takes the same port again. */
   async start(): Promise<void> {
     this.state ||= mkdtempSync(join(tmpdir(), "nixspace-e2e-"));
     const listen = this.url ? new URL(this.url).host : "127.0.0.1:0";
-    const child = spawn(binary, ["up", "--state", this.state, "--no-quickstart", "--listen", listen], {
+    const child = spawn(binary, ["up", "--state", this.state, "--no-quickstart", "--listen", listen, ...this.flags], {
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.child = child;

@@ -2,6 +2,7 @@ import { Route, Router } from "@solidjs/router";
 import { lazy } from "solid-js";
 import { render } from "solid-js/web";
 import { App } from "./app/App";
+import { base, inside } from "./app/base";
 import { NotFound } from "./app/NotFound";
 import Home from "./features/home/Home";
 import "./styles/tokens.css";
@@ -12,9 +13,13 @@ import "./styles/overlays.css";
 import "./styles/features.css";
 import "./styles/terminal.css";
 
+// Whoever asks the server itself, past its proxy, is led below the base.
+if (base && inside(location.pathname) === location.pathname)
+  history.replaceState(null, "", base + location.pathname + location.search + location.hash);
+
 render(
   () => (
-    <Router root={App}>
+    <Router root={App} base={base}>
       <Route path="/" component={Home} />
       <Route path="/sign-in" component={Home} />
       <Route path="/new" component={lazy(() => import("./features/create/New"))} />

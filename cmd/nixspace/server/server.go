@@ -44,11 +44,13 @@ type Config struct {
 	// PreviewDomain is the domain below which previews have their hosts; localhost
 	// when empty.
 	PreviewDomain string
-	DatabaseURL   string // empty for a private PostgreSQL in the state directory
-	PGBin         string // where the private PostgreSQL's programs are; empty to look for them
-	Version       string
-	Log           *slog.Logger
-	Parts         Parts
+	// PathPrefix is the path below which a proxy puts the server; empty for none.
+	PathPrefix  string
+	DatabaseURL string // empty for a private PostgreSQL in the state directory
+	PGBin       string // where the private PostgreSQL's programs are; empty to look for them
+	Version     string
+	Log         *slog.Logger
+	Parts       Parts
 	Rest
 	Code      nixspace.CodeLimits // of projects
 	MaxImport int64               // bytes of a file to import; 16 GiB when 0
@@ -396,7 +398,7 @@ func (s *server) serve(ctx context.Context) (string, error) {
 	}
 	handler := web.New(web.Config{
 		Previews: previews, SSH: secureShell, Workbench: workbench,
-		App: s.running.App, Auth: browser, SignIns: browser, Site: site, Log: s.cfg.Log.With("part", "http"), Hosts: s.cfg.Hosts, Version: s.cfg.Version,
+		App: s.running.App, Auth: browser, SignIns: browser, Site: site, PathPrefix: s.cfg.PathPrefix, Log: s.cfg.Log.With("part", "http"), Hosts: s.cfg.Hosts, Version: s.cfg.Version,
 		Health: telemetry.Health(), Ready: telemetry.Ready(s.checks()...), Metrics: metrics.Handler(s.cfg.Log),
 		MaxWorkspace: s.cfg.Code.WithDefaults().Archive(), MaxImport: s.cfg.MaxImport, Spool: s.dir.Path(),
 	})
@@ -430,7 +432,7 @@ func (s *server) workbench() (*code.Site, error) {
 // that of this machine.
 func (s *server) platform() string {
 	if len(s.cfg.Hosts) > 0 && s.cfg.PreviewDomain != "" {
-		return "https://" + s.cfg.Hosts[0]
+		return "https://" + s.cfg.Hosts[0] + s.cfg.PathPrefix
 	}
 	return s.running.URL
 }

@@ -1,4 +1,5 @@
 import { createSignal } from "solid-js";
+import { base } from "../app/base";
 import type { Doc } from "./gql";
 
 /** An error as the API tells it: what went wrong, and what to do about it. */
@@ -14,6 +15,10 @@ export class ApiError extends Error {
     this.name = "ApiError";
   }
 }
+
+/** Whatever was thrown, as an error of the API. */
+export const asApiError = (err: unknown): ApiError =>
+  err instanceof ApiError ? err : new ApiError(String(err), "unknown", "internal");
 
 export interface GraphQLProblem {
   message: string;
@@ -34,7 +39,7 @@ export const [signedOut, setSignedOut] = createSignal(false);
 async function send(path: string, init: RequestInit): Promise<Response> {
   let res: Response;
   try {
-    res = await fetch(path, { credentials: "same-origin", ...init });
+    res = await fetch(base + path, { credentials: "same-origin", ...init });
   } catch (err) {
     if (err instanceof DOMException && err.name === "AbortError") throw err;
     throw new ApiError("the server does not answer", "offline", "unavailable", "this page goes on as soon as it does");

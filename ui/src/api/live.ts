@@ -1,5 +1,6 @@
 import { type Accessor, createEffect, createSignal, on, onCleanup } from "solid-js";
 import { createStore, reconcile } from "solid-js/store";
+import { base } from "../app/base";
 import { ApiError, problem, request } from "./client";
 import { type Doc, gql } from "./gql";
 import { Socket, type SocketState } from "./socket";
@@ -13,7 +14,7 @@ const [reconnects, setReconnects] = createSignal(0);
 
 const socket = new Socket({
   open: () => {
-    const url = new URL("/graphql", location.href);
+    const url = new URL(`${base}/graphql`, location.href);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     return new WebSocket(url, "graphql-transport-ws");
   },

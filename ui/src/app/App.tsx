@@ -8,6 +8,7 @@ import { Questions } from "../components/Ask";
 import { Problem } from "../components/States";
 import { Toasts } from "../components/Toasts";
 import { SignIn } from "../features/signin/SignIn";
+import { inside } from "./base";
 import { Connection } from "./Connection";
 import { Help } from "./Help";
 import { listen, useShortcuts } from "./keys";
@@ -36,7 +37,7 @@ export function App(props: RouteSectionProps) {
       (e) => e instanceof ApiError && e.kind !== "unauthorized" && setFailure(e),
     );
   const location = useLocation();
-  const link = location.pathname === "/sign-in" && location.hash !== "";
+  const link = inside(location.pathname) === "/sign-in" && location.hash !== "";
   if (!link) void load();
   return (
     <>

@@ -7,6 +7,7 @@ import type { NavQuery, ViewerQuery } from "../api/types";
 import { Button } from "../components/Button";
 import { Glyph } from "../components/Hash";
 import { Icon } from "../components/Icon";
+import { base, inside } from "./base";
 import { nextTheme, setTheme, theme } from "./theme";
 
 const NavDoc = gql<NavQuery>(/* GraphQL */ `
@@ -32,7 +33,8 @@ export function Sidebar(props: {
 }) {
   const nav = live(NavDoc, () => ({}));
   const location = useLocation();
-  const inProject = (slug: string) => ["p", "e", "s"].some((k) => `${location.pathname}/`.startsWith(`/${k}/${slug}/`));
+  const inProject = (slug: string) =>
+    ["p", "e", "s"].some((k) => `${inside(location.pathname)}/`.startsWith(`/${k}/${slug}/`));
   return (
     <>
       <div class="topbar">
@@ -44,7 +46,7 @@ export function Sidebar(props: {
           onClick={() => props.setDrawer(true)}
         />
         <A href="/" class="brand grow">
-          <img src="/favicon.svg" alt="" width="22" height="22" />
+          <img src={`${base}/favicon.svg`} alt="" width="22" height="22" />
           NixSpace
         </A>
         <Button look="plain" icon="search" aria-label="Search" onClick={() => props.open("palette")} />
@@ -59,7 +61,7 @@ export function Sidebar(props: {
       />
       <aside class="sidebar" classList={{ open: props.drawer }} aria-label="Navigation">
         <A href="/" class="brand">
-          <img src="/favicon.svg" alt="" width="22" height="22" />
+          <img src={`${base}/favicon.svg`} alt="" width="22" height="22" />
           NixSpace
         </A>
         <button type="button" class="searchbox" onClick={() => props.open("palette")}>

@@ -1,14 +1,15 @@
 import { useNavigate } from "@solidjs/router";
 import { createSignal, For, Show } from "solid-js";
-import { ApiError, request } from "../../api/client";
+import { type ApiError, asApiError, request } from "../../api/client";
 import type { EditInput } from "../../api/types";
 import { Button } from "../../components/Button";
 import { Cli } from "../../components/Cli";
 import { Dialog } from "../../components/Dialog";
 import { Problem } from "../../components/States";
 import { toast } from "../../components/Toasts";
+import { DeleteDoc } from "../merge/queries";
 import { flags, suggestName, words } from "./edits";
-import { BranchDoc } from "./queries";
+import { BranchDoc, ChangeDoc } from "./queries";
 
 /** Makes an environment from another one, with the changes that were typed. */
 export function BranchDialog(props: {
@@ -17,6 +18,8 @@ export function BranchDialog(props: {
   /** The reference to branch from: the environment, or one of its versions. */
   fromRef: string;
   edits: EditInput[];
+  /** A whole nixspace.toml, in place of edits. */
+  manifest?: string;
   onClose: () => void;
 }) {
   const navigate = useNavigate();
@@ -30,11 +33,21 @@ export function BranchDialog(props: {
       const { branch } = await request(BranchDoc, {
         input: { from: props.fromRef, name: name().trim(), edits: props.edits },
       });
-      toast(`Branched ${branch.environment.ref}`);
+      const made = branch.environment.ref;
+      if (props.manifest !== undefined) {
+        try {
+          await request(ChangeDoc, { input: { ref: made, edits: [], manifest: props.manifest } });
+        } catch (err) {
+          // A branch without the change was not asked for.
+          await request(DeleteDoc, { ref: made });
+          throw err;
+        }
+      }
+      toast(`Branched ${made}`);
       props.onClose();
-      navigate(`/e/${branch.environment.ref}`);
+      navigate(`/e/${made}`);
     } catch (err) {
-      setFailure(err instanceof ApiError ? err : new ApiError(String(err), "unknown", "internal"));
+      setFailure(asApiError(err));
       setBusy(false);
     }
   };
@@ -59,7 +72,13 @@ export function BranchDialog(props: {
           </label>
           <Show
             when={props.edits.length}
-            fallback={<p class="muted small">It begins with the very content of {props.from}, and the same hash.</p>}
+            fallback={
+              <p class="muted small">
+                {props.manifest === undefined
+                  ? `It begins with the very content of ${props.from}, and the same hash.`
+                  : "It begins with the nixspace.toml that you wrote."}
+              </p>
+            }
           >
             <div class="field">
               <span>With these changes</span>

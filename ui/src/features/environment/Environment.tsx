@@ -191,7 +191,7 @@ export default function Environment() {
               <Merge env={e()} />
             </Match>
             <Match when={params.view === "files"}>
-              <Files environment={ref()} />
+              <Files env={e()} />
             </Match>
             <Match when={!params.view}>
               <Overview env={e()} onBranch={branch} onChange={change} />

@@ -5,7 +5,8 @@ import { Cli, copy } from "../../components/Cli";
 import { Card } from "../../components/Page";
 import { Loaded } from "../../components/States";
 import { toast } from "../../components/Toasts";
-import { FilesDoc } from "./queries";
+import { ManifestEditor } from "./ManifestEditor";
+import { type Env, FilesDoc } from "./queries";
 
 const files = [
   { name: "nixspace.toml", key: "manifest", flag: "--manifest" },
@@ -14,9 +15,9 @@ const files = [
 ] as const;
 
 /** The files that say what a version is: what people write, and what Nix reads. */
-export function Files(props: { environment: string }) {
+export function Files(props: { env: Env }) {
   const [open, setOpen] = createSignal<(typeof files)[number]>(files[0]);
-  const data = live(FilesDoc, () => ({ ref: props.environment }));
+  const data = live(FilesDoc, () => ({ ref: props.env.ref }));
   return (
     <div class="stack">
       <Card>
@@ -41,11 +42,22 @@ export function Files(props: { environment: string }) {
           />
         </header>
         <Loaded of={data} lines={8}>
-          {(d) => <pre class="code">{d().version?.[open().key]}</pre>}
+          {(d) => (
+            <Show
+              when={open().key === "manifest"}
+              fallback={
+                <pre class="code" tabindex="0">
+                  {d().version?.[open().key]}
+                </pre>
+              }
+            >
+              <ManifestEditor env={props.env} text={d().version?.manifest ?? ""} />
+            </Show>
+          )}
         </Loaded>
       </Card>
       <Show when={open().key === "flake"}>
-        <Cli args={["show", "--flake", props.environment]} />
+        <Cli args={["show", "--flake", props.env.ref]} />
       </Show>
     </div>
   );

@@ -29,7 +29,14 @@ export function Overview(props: {
       <div class="stack">
         <Packages env={e()} onBranch={props.onBranch} onChange={props.onChange} />
         <Show when={Object.keys(c().services).length}>
-          <Card title="Services">
+          <Card
+            title="Services"
+            end={
+              <A class="link small" href={`/e/${e().ref}/files`}>
+                Edit
+              </A>
+            }
+          >
             <ul class="list">
               <For each={Object.entries(c().services)}>
                 {([name, s]) => (
@@ -62,8 +69,8 @@ export function Overview(props: {
             </ul>
           </Card>
         </Show>
-        <Pairs title="Variables" of={c().env} />
-        <Pairs title="Scripts" of={c().scripts} />
+        <Pairs title="Variables" of={c().env} edit={`/e/${e().ref}/files`} />
+        <Pairs title="Scripts" of={c().scripts} edit={`/e/${e().ref}/files`} />
       </div>
       <div class="stack">
         <Suggestions environment={e().ref} head={e().head.hash} onBranch={props.onBranch} />
@@ -156,10 +163,17 @@ function Fact(props: { name: string; children: JSX.Element }) {
   );
 }
 
-function Pairs(props: { title: string; of: Record<string, string> }) {
+function Pairs(props: { title: string; of: Record<string, string>; edit: string }) {
   return (
     <Show when={Object.keys(props.of).length}>
-      <Card title={props.title}>
+      <Card
+        title={props.title}
+        end={
+          <A class="link small" href={props.edit}>
+            Edit
+          </A>
+        }
+      >
         <dl class="pairs">
           <For each={Object.entries(props.of)}>
             {([key, value]) => (

@@ -60,7 +60,7 @@ export const FilesDoc = gql<FilesQuery, FilesQueryVariables>(/* GraphQL */ `
 `);
 
 export const OfferedDoc = gql<VersionsOfferedQuery>(/* GraphQL */ `
-  query VersionsOffered { packages(first: 500) { attr family version } }
+  query VersionsOffered { packages(first: 500) { attr family version description default } }
 `);
 
 export const BranchDoc = gql<BranchMutation, BranchMutationVariables>(/* GraphQL */ `

@@ -1,5 +1,5 @@
-import { A } from "@solidjs/router";
-import { For, Show } from "solid-js";
+import { A, useLocation, useNavigate } from "@solidjs/router";
+import { createEffect, For, Show } from "solid-js";
 import { gql } from "../../api/gql";
 import { live, recentEvents } from "../../api/live";
 import type { HomeQuery } from "../../api/types";
@@ -12,6 +12,7 @@ import { Icon } from "../../components/Icon";
 import { Card, Page } from "../../components/Page";
 import { Bones, Empty, Loaded } from "../../components/States";
 import { Time } from "../../components/Time";
+import { contextSource } from "../create/context";
 import { SessionFields, SessionRow } from "../session/SessionRow";
 import { Activity } from "./Activity";
 
@@ -38,6 +39,13 @@ const HomeDoc = gql<HomeQuery>(
 
 export default function Home() {
   const home = live(HomeDoc, () => ({}));
+  const location = useLocation();
+  const navigate = useNavigate();
+  // /#https://… is a project to be made of that address, as other tools have it.
+  createEffect(() => {
+    const source = contextSource(location.hash);
+    if (source) navigate(`/new?repo=${encodeURIComponent(source)}`, { replace: true });
+  });
   return (
     <Page
       title="Home"

@@ -40,7 +40,7 @@ export function BranchTable(props: { items: Branch[] }) {
         aria-rowcount={rows().length + 1}
         style={{ "--columns": columns(), "min-width": `${26 + packages().length * 6}rem` }}
       >
-        <div role="row" class="branch-tr head">
+        <div role="row" class="branch-tr top">
           <Head by="name">Environment</Head>
           <Head by="parent">From</Head>
           <For each={packages()}>{(name) => <Head by={`package:${name}`}>{name}</Head>}</For>

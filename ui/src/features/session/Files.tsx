@@ -1,5 +1,6 @@
 import { createEffect, createSignal, For, on, onCleanup, Show } from "solid-js";
 import { get, put } from "../../api/client";
+import { base } from "../../app/base";
 import { Button } from "../../components/Button";
 import { Cli } from "../../components/Cli";
 import { bytes, count } from "../../components/format";
@@ -26,13 +27,13 @@ export function SessionFiles(props: { session: string; sessionRef: string; runni
   const [files, setFiles] = createSignal<Info[]>([]);
   const [busy, setBusy] = createSignal("");
   const [over, setOver] = createSignal(false);
-  const base = () => `/api/v1/sessions/${encodeURIComponent(props.session)}`;
-  const address = (path: string) => `${base()}/files?path=${encodeURIComponent(path)}`;
+  const api = () => `/api/v1/sessions/${encodeURIComponent(props.session)}`;
+  const address = (path: string) => `${api()}/files?path=${encodeURIComponent(path)}`;
   const nameOf = (path: string) => path.slice(path.lastIndexOf("/") + 1);
 
   const load = async () => {
     try {
-      const list = (await get<{ files: Info[] }>(`${base()}/list?path=${encodeURIComponent(dir())}`)).files;
+      const list = (await get<{ files: Info[] }>(`${api()}/list?path=${encodeURIComponent(dir())}`)).files;
       setFiles(list.sort((a, b) => Number(b.type === "dir") - Number(a.type === "dir") || (a.path < b.path ? -1 : 1)));
     } catch (e) {
       toastError(e);
@@ -154,7 +155,7 @@ export function SessionFiles(props: { session: string; sessionRef: string; runni
             <Show when={dir() !== "/"}>
               <a
                 class="btn plain small icon"
-                href={address(dir())}
+                href={base + address(dir())}
                 title="Download as ZIP"
                 aria-label="Download as ZIP"
               >
@@ -172,7 +173,7 @@ export function SessionFiles(props: { session: string; sessionRef: string; runni
                       when={f.type === "dir"}
                       fallback={
                         <Show when={f.type === "file"} fallback={<span class="grow cut small">{nameOf(f.path)}</span>}>
-                          <a class="grow cut small link-plain" href={address(f.path)} download={nameOf(f.path)}>
+                          <a class="grow cut small link-plain" href={base + address(f.path)} download={nameOf(f.path)}>
                             {nameOf(f.path)}
                           </a>
                         </Show>

@@ -1,4 +1,5 @@
 import { createEffect, createSignal, For, on, onCleanup, Show } from "solid-js";
+import { base } from "../../app/base";
 import { Card } from "../../components/Page";
 
 const kept = 2000; // lines
@@ -35,7 +36,7 @@ export function Logs(props: {
 
   async function read(session: string, name: string, signal: AbortSignal): Promise<void> {
     try {
-      const url = `/api/v1/sessions/${encodeURIComponent(session)}/logs?follow=1&service=${encodeURIComponent(name)}`;
+      const url = `${base}/api/v1/sessions/${encodeURIComponent(session)}/logs?follow=1&service=${encodeURIComponent(name)}`;
       const res = await fetch(url, { signal });
       if (!res.ok || !res.body) throw new Error((await res.json())?.error?.message ?? res.statusText);
       const reader = res.body.pipeThrough(new TextDecoderStream()).getReader();

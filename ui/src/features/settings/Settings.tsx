@@ -3,6 +3,7 @@ import { signOut } from "../../api/client";
 import { gql } from "../../api/gql";
 import { connection, live } from "../../api/live";
 import type { SettingsQuery } from "../../api/types";
+import { base } from "../../app/base";
 import { keysOn, setKeysOn } from "../../app/keys";
 import { setTheme, type Theme, theme } from "../../app/theme";
 import { Button } from "../../components/Button";
@@ -29,7 +30,7 @@ const themes: [Theme, string, IconName][] = [
 /** What is this browser's own, and how other tools reach this server. */
 export default function Settings() {
   const data = live(SettingsDoc, () => ({}));
-  const setup = () => `export NIXSPACE_URL=${location.origin}\nexport NIXSPACE_TOKEN=…`;
+  const setup = () => `export NIXSPACE_URL=${location.origin}${base}\nexport NIXSPACE_TOKEN=…`;
   return (
     <Page title="Settings">
       <Card title="Looks" end={<span class="faint tiny">kept in this browser</span>}>
@@ -81,7 +82,7 @@ export default function Settings() {
               <dt>Version</dt>
               <dd class="num">{d().server.version}</dd>
               <dt>Address</dt>
-              <dd>{location.origin}</dd>
+              <dd>{location.origin + base}</dd>
               <dt>Signed in as</dt>
               <dd>{d().viewer.name}</dd>
               <dt>News</dt>

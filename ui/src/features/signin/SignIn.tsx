@@ -1,6 +1,7 @@
 import { useLocation, useNavigate } from "@solidjs/router";
 import { createSignal, onMount, Show } from "solid-js";
 import { ApiError, signIn } from "../../api/client";
+import { base, inside } from "../../app/base";
 import { Cli } from "../../components/Cli";
 import { Problem } from "../../components/States";
 
@@ -9,7 +10,7 @@ export function SignIn(props: { onDone: () => Promise<unknown> }) {
   const location = useLocation();
   const navigate = useNavigate();
   const [failure, setFailure] = createSignal<ApiError>();
-  const code = location.pathname === "/sign-in" ? location.hash.replace(/^#/, "") : "";
+  const code = inside(location.pathname) === "/sign-in" ? location.hash.replace(/^#/, "") : "";
   const [busy, setBusy] = createSignal(code !== "");
   onMount(async () => {
     document.title = "Sign in · NixSpace";
@@ -26,7 +27,7 @@ export function SignIn(props: { onDone: () => Promise<unknown> }) {
   return (
     <main class="signin">
       <div class="stack">
-        <img src="/favicon.svg" alt="" width="44" height="44" />
+        <img src={`${base}/favicon.svg`} alt="" width="44" height="44" />
         <h1>NixSpace</h1>
         <Show when={!busy()} fallback={<p class="muted">Signing in…</p>}>
           <Show when={failure()}>{(e) => <Problem error={e()} />}</Show>

@@ -1,3 +1,5 @@
+import { base } from "../../app/base";
+
 /** What a browser's WebSocket is to a link, so that tests can play one. */
 export interface Wire {
   binaryType: string;
@@ -305,7 +307,7 @@ export function randomName(): string {
 
 /** Opens the socket to a session's terminals. It does not wake the session. */
 export function connectTo(session: string): Wire {
-  const url = new URL(`/api/v1/sessions/${encodeURIComponent(session)}/shell?wake=0`, location.href);
+  const url = new URL(`${base}/api/v1/sessions/${encodeURIComponent(session)}/shell?wake=0`, location.href);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   return new WebSocket(url, "nixspace.exec.v1") as unknown as Wire;
 }
