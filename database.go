@@ -103,6 +103,10 @@ type EnvironmentStore interface {
 	Lock(ctx context.Context, id ID) (*Environment, error)
 	// Update stores an environment's name, protection and deletion.
 	Update(ctx context.Context, e *Environment) error
+	// Page lists at most limit environments of a project, or of all, in the order of
+	// List, from the first one after another, or from the beginning where that is nil;
+	// and says how many there are in all.
+	Page(ctx context.Context, project ID, after *Environment, limit int) (page []Environment, total int, err error)
 	// Search lists environments whose project/name holds every word, in any case;
 	// short names first, at most limit.
 	Search(ctx context.Context, words []string, limit int) ([]Environment, error)

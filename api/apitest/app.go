@@ -284,6 +284,27 @@ func (a *App) Project(ctx context.Context, ref string) (*nixspace.Project, error
 	return copied(p), nil
 }
 
+// EnvironmentsPage lists environments.
+func (a *App) EnvironmentsPage(ctx context.Context, project string, after nixspace.ID, limit int) ([]nixspace.Environment, int, error) {
+	unlock, err := a.enter(ctx, "EnvironmentsPage")
+	if err != nil {
+		return nil, 0, err
+	}
+	defer unlock()
+	all, err := a.environmentsOf(project)
+	if err != nil {
+		return nil, 0, err
+	}
+	start := 0
+	if after != "" {
+		start = slices.IndexFunc(all, func(e nixspace.Environment) bool { return e.ID == after }) + 1
+		if start == 0 {
+			return nil, 0, nixspace.Errorf(nixspace.KindNotFound, "environment_unknown", "there is no environment %q", after)
+		}
+	}
+	return all[start:min(start+limit, len(all))], len(all), nil
+}
+
 // Environments lists environments.
 func (a *App) Environments(ctx context.Context, project string) ([]nixspace.Environment, error) {
 	unlock, err := a.enter(ctx, "Environments")
@@ -291,6 +312,10 @@ func (a *App) Environments(ctx context.Context, project string) ([]nixspace.Envi
 		return nil, err
 	}
 	defer unlock()
+	return a.environmentsOf(project)
+}
+
+func (a *App) environmentsOf(project string) ([]nixspace.Environment, error) {
 	if project != "" && !slices.ContainsFunc(a.projects, func(p nixspace.Project) bool { return p.Slug == project || string(p.ID) == project }) {
 		return nil, notFound("project", project)
 	}

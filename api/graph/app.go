@@ -99,7 +99,7 @@ type Projects interface {
 
 // Environments are the use cases of environments.
 type Environments interface {
-	Environments(ctx context.Context, project string) ([]nixspace.Environment, error)
+	EnvironmentsPage(ctx context.Context, project string, after nixspace.ID, limit int) ([]nixspace.Environment, int, error)
 	SearchEnvironments(ctx context.Context, query string, limit int) ([]nixspace.Environment, error)
 	Environment(ctx context.Context, ref string) (*nixspace.Environment, error)
 	EnvironmentsByID(ctx context.Context, ids []nixspace.ID) ([]nixspace.Environment, error)

@@ -229,7 +229,7 @@ func TestLoaders(t *testing.T) {
 	if len(ans.Errors) > 0 {
 		t.Fatal(ans.Errors)
 	}
-	for _, method := range []string{"VersionsByID", "Environments"} {
+	for _, method := range []string{"VersionsByID", "EnvironmentsPage"} {
 		if n := a.Calls(method); n != 1 {
 			t.Errorf("%s was called %d times, want once", method, n)
 		}

@@ -84,15 +84,35 @@ func deref[T any](p *T) T {
 
 // environments returns one page of the environments of a project, or of all.
 func (r *Resolver) environments(ctx context.Context, project string, first *int, after *string) (*model.EnvironmentConnection, error) {
-	all, err := r.app.Environments(ctx, project)
+	n, err := pageSize(first)
 	if err != nil {
 		return nil, err
 	}
-	nodes, info, err := page(all, first, after, func(e *nixspace.Environment) nixspace.ID { return e.ID })
+	var last nixspace.ID
+	if after != nil && *after != "" {
+		id, err := readCursor(*after)
+		if err != nil {
+			return nil, err
+		}
+		last = nixspace.ID(id)
+	}
+	// One more than asked for tells whether there is a next page.
+	es, total, err := r.app.EnvironmentsPage(ctx, project, last, n+1)
+	if last != "" && nixspace.ErrorCode(err) == "environment_unknown" {
+		return nil, errCursor()
+	}
 	if err != nil {
 		return nil, err
 	}
-	return &model.EnvironmentConnection{Nodes: nodes, PageInfo: info, TotalCount: len(all)}, nil
+	info := &model.PageInfo{HasNextPage: len(es) > n}
+	es = es[:min(len(es), n)]
+	if len(es) > 0 {
+		info.EndCursor = writeCursor(string(es[len(es)-1].ID))
+	}
+	if es == nil {
+		es = []nixspace.Environment{}
+	}
+	return &model.EnvironmentConnection{Nodes: es, PageInfo: info, TotalCount: total}, nil
 }
 
 // resolvedPackages returns what the packages of a version were resolved to when

@@ -26,3 +26,23 @@ func (s environments) Search(ctx context.Context, words []string, limit int) ([]
 	}
 	return es, nil
 }
+
+func (s environments) Page(ctx context.Context, project nixspace.ID, after *nixspace.Environment, limit int) ([]nixspace.Environment, int, error) {
+	total, err := s.q.CountEnvironments(ctx, nullID(project))
+	if err != nil {
+		return nil, 0, mapError(err, "count environments")
+	}
+	params := db.EnvironmentsPageParams{Project: nullID(project), MaxRows: int32(limit)}
+	if after != nil {
+		params.AfterProject, params.AfterName = after.Project, after.Name
+	}
+	rows, err := s.q.EnvironmentsPage(ctx, params)
+	if err != nil {
+		return nil, 0, mapError(err, "list environments")
+	}
+	es := make([]nixspace.Environment, len(rows))
+	for i, row := range rows {
+		es[i] = *environment(row.Environment, row.Slug)
+	}
+	return es, int(total), nil
+}

@@ -45,3 +45,19 @@ export async function accessible(page: Page, where: string): Promise<void> {
   });
   expect(violations, `accessibility of ${where}`).toEqual([]);
 }
+
+/** Takes a picture in both themes, and checks each for who cannot see it. */
+export async function pictures(page: Page, name: string): Promise<void> {
+  for (const theme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme: theme });
+    await expect(page.locator("html")).toHaveAttribute("data-theme", theme);
+    // What is in a folded part of the page never ends to change.
+    await page.evaluate(() => {
+      const ends = document.getAnimations().filter((a) => a.effect?.getTiming().iterations !== Infinity);
+      return Promise.race([Promise.all(ends.map((a) => a.finished)), new Promise((end) => setTimeout(end, 1000))]);
+    });
+    await page.screenshot({ path: `e2e/output/${name}-${theme}.png` });
+    await accessible(page, `${name}, ${theme}`);
+  }
+  await page.emulateMedia({ colorScheme: "light" });
+}

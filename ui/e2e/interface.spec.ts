@@ -1,6 +1,6 @@
 import { type BrowserContext, expect, type Page, test } from "@playwright/test";
 import { tar } from "../src/features/create/tar";
-import { accessible, Guard } from "./guard";
+import { Guard, pictures } from "./guard";
 import { branches } from "./many";
 import { folder, Server } from "./server";
 
@@ -30,21 +30,7 @@ test.afterAll(async () => {
 const open = (path: string) => page.goto(server.url + path);
 const heading = (name: string | RegExp) => page.getByRole("heading", { level: 1, name });
 
-/** Takes a picture in both themes, and checks each for who cannot see it. */
-async function picture(name: string): Promise<void> {
-  for (const theme of ["light", "dark"] as const) {
-    await page.emulateMedia({ colorScheme: theme });
-    await expect(page.locator("html")).toHaveAttribute("data-theme", theme);
-    // What is in a folded part of the page never ends to change.
-    await page.evaluate(() => {
-      const ends = document.getAnimations().filter((a) => a.effect?.getTiming().iterations !== Infinity);
-      return Promise.race([Promise.all(ends.map((a) => a.finished)), new Promise((end) => setTimeout(end, 1000))]);
-    });
-    await page.screenshot({ path: `e2e/output/${name}-${theme}.png` });
-    await accessible(page, `${name}, ${theme}`);
-  }
-  await page.emulateMedia({ colorScheme: "light" });
-}
+const picture = (name: string) => pictures(page, name);
 
 test("a browser signs in by the printed link, and by no other", async () => {
   guard.allow = /401/;

@@ -2,7 +2,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type BrowserContext, expect, type Page, test } from "@playwright/test";
-import { accessible, Guard } from "./guard";
+import { Guard, pictures } from "./guard";
 import { folder, Server } from "./server";
 
 // One session on one real server: every test goes on where the last one ended.
@@ -40,16 +40,7 @@ test.afterAll(async () => {
 const rows = (p: Page) => p.locator(".screen:not([hidden]) .xterm-rows");
 const type = (text: string) => page.keyboard.type(text);
 
-async function picture(name: string): Promise<void> {
-  for (const theme of ["light", "dark"] as const) {
-    await page.emulateMedia({ colorScheme: theme });
-    await expect(page.locator("html")).toHaveAttribute("data-theme", theme);
-    await page.waitForTimeout(400); // the theme fades
-    await page.screenshot({ path: `e2e/output/${name}-${theme}.png` });
-    await accessible(page, `${name}, ${theme}`);
-  }
-  await page.emulateMedia({ colorScheme: "light" });
-}
+const picture = (name: string) => pictures(page, name);
 
 test("from home to a terminal", async () => {
   let clicks = 0;

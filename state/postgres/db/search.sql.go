@@ -7,7 +7,82 @@ package db
 
 import (
 	"context"
+
+	"github.com/nixspace/nixspace"
 )
+
+const countEnvironments = `-- name: CountEnvironments :one
+SELECT count(*) FROM environments AS e
+WHERE ($1::uuid IS NULL OR e.project_id = $1::uuid) AND e.deleted_at IS NULL
+`
+
+func (q *Queries) CountEnvironments(ctx context.Context, project *nixspace.ID) (int64, error) {
+	row := q.db.QueryRow(ctx, countEnvironments, project)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const environmentsPage = `-- name: EnvironmentsPage :many
+SELECT e.id, e.hash, e.parent_id, e.name, e.flake_content, e.created_at, e.created_by, e.project_id, e.head_version_id, e.updated_at, e.last_session, e.protected, e.deleted_at, e.last_snapshot, p.slug FROM environments AS e JOIN projects AS p ON p.id = e.project_id
+WHERE ($1::uuid IS NULL OR e.project_id = $1::uuid) AND e.deleted_at IS NULL
+    AND (p.slug, e.name) > ($2::text, $3::text)
+ORDER BY p.slug, e.name LIMIT $4
+`
+
+type EnvironmentsPageParams struct {
+	Project      *nixspace.ID
+	AfterProject string
+	AfterName    string
+	MaxRows      int32
+}
+
+type EnvironmentsPageRow struct {
+	Environment Environment
+	Slug        string
+}
+
+// A page of environments after project/name, of one project or of all.
+func (q *Queries) EnvironmentsPage(ctx context.Context, arg EnvironmentsPageParams) ([]EnvironmentsPageRow, error) {
+	rows, err := q.db.Query(ctx, environmentsPage,
+		arg.Project,
+		arg.AfterProject,
+		arg.AfterName,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []EnvironmentsPageRow
+	for rows.Next() {
+		var i EnvironmentsPageRow
+		if err := rows.Scan(
+			&i.Environment.ID,
+			&i.Environment.Hash,
+			&i.Environment.ParentID,
+			&i.Environment.Name,
+			&i.Environment.FlakeContent,
+			&i.Environment.CreatedAt,
+			&i.Environment.CreatedBy,
+			&i.Environment.ProjectID,
+			&i.Environment.HeadVersionID,
+			&i.Environment.UpdatedAt,
+			&i.Environment.LastSession,
+			&i.Environment.Protected,
+			&i.Environment.DeletedAt,
+			&i.Environment.LastSnapshot,
+			&i.Slug,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
 
 const searchEnvironments = `-- name: SearchEnvironments :many
 SELECT e.id, e.hash, e.parent_id, e.name, e.flake_content, e.created_at, e.created_by, e.project_id, e.head_version_id, e.updated_at, e.last_session, e.protected, e.deleted_at, e.last_snapshot, p.slug FROM environments AS e JOIN projects AS p ON p.id = e.project_id

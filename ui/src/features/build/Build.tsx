@@ -1,6 +1,5 @@
 import { A, useLocation, useParams } from "@solidjs/router";
 import { createEffect, createMemo, createSignal, For, on, onCleanup, Show } from "solid-js";
-import { createStore } from "solid-js/store";
 import { request } from "../../api/client";
 import { gql } from "../../api/gql";
 import { live, subscribe } from "../../api/live";
@@ -21,7 +20,8 @@ import { Problem } from "../../components/States";
 import { BuildBadge } from "../../components/Status";
 import { Time } from "../../components/Time";
 import { toastError } from "../../components/Toasts";
-import { type Line, sections } from "./log";
+import { advance, inOrder, type Job } from "./jobs";
+import { type Line, type Section, sections } from "./log";
 
 const BuildDoc = gql<BuildQuery, BuildQueryVariables>(/* GraphQL */ `
   query Build($id: ID!) {
@@ -40,7 +40,7 @@ const UpdatesDoc = gql<BuildUpdatesSubscription, BuildUpdatesSubscriptionVariabl
   subscription BuildUpdates($id: ID!) {
     buildUpdates(id: $id) {
       build { id status }
-      progress { phase done total unit final }
+      progress { job phase done total unit final }
       line { seq at text }
     }
   }
@@ -50,8 +50,6 @@ const CancelDoc = gql<CancelBuildMutation, CancelBuildMutationVariables>(/* Grap
   mutation CancelBuild($id: ID!) { cancelBuild(id: $id) { id } }
 `);
 
-type Progress = NonNullable<BuildUpdatesSubscription["buildUpdates"]["progress"]>;
-
 export default function Build() {
   const params = useParams<{ id: string }>();
   const build = live(
@@ -59,15 +57,24 @@ export default function Build() {
     () => ({ id: params.id }),
     (e) => e.buildId === params.id,
   );
-  const [lines, setLines] = createStore<Line[]>([]);
-  const [progress, setProgress] = createSignal<Progress | null>(null);
+  const [lines, setLines] = createSignal<Line[]>([]);
+  const [jobs, setJobs] = createSignal<Job[]>([]);
   createEffect(
     on(
       () => params.id,
       (id) => {
         let seen = 0;
+        let fresh: Line[] = []; // lines come in bursts
+        let timer: ReturnType<typeof setTimeout> | undefined;
+        const flush = () => {
+          timer = undefined;
+          const more = fresh;
+          fresh = [];
+          setLines((all) => [...all, ...more]);
+        };
+        onCleanup(() => clearTimeout(timer));
         setLines([]);
-        setProgress(null);
+        setJobs([]);
         onCleanup(
           subscribe(
             UpdatesDoc,
@@ -76,9 +83,11 @@ export default function Build() {
               // After a reconnect the log comes from its beginning again.
               if (u.line && u.line.seq > seen) {
                 seen = u.line.seq;
-                setLines(lines.length, u.line);
+                fresh.push(u.line);
+                timer ??= setTimeout(flush, 50);
               }
-              if (u.progress) setProgress(u.progress.final ? null : u.progress);
+              const p = u.progress;
+              if (p) setJobs((all) => advance(all, p, Date.now()));
               if (u.build) void build.refetch();
             },
             { error: toastError },
@@ -151,22 +160,10 @@ export default function Build() {
           </div>
         </div>
       </Show>
-      <Show when={active()}>
-        <div class="stack tight" role="status">
-          <div class="row wide small">
-            <span class="muted">{progress()?.phase || "waiting for its turn"}</span>
-            <Show when={progress()?.total}>
-              <span class="faint tiny num">
-                {amount(progress()!.done, progress()!.unit)} of {amount(progress()!.total, progress()!.unit)}
-              </span>
-            </Show>
-          </div>
-          <div class="bar" classList={{ vague: !progress()?.total }}>
-            <i style={progress()?.total ? { width: `${(100 * progress()!.done) / progress()!.total}%` } : undefined} />
-          </div>
-        </div>
+      <Show when={active() || jobs().length}>
+        <Jobs jobs={jobs()} active={active()} />
       </Show>
-      <Log lines={lines} done={!active()} />
+      <Log lines={lines()} done={!active()} />
       <Show when={b()}>{(x) => <Cli args={["build", short(x().version.hash)]} />}</Show>
       <Show when={env()}>
         <A class="link small" href={`/e/${env()!.ref}`}>
@@ -177,13 +174,88 @@ export default function Build() {
   );
 }
 
+/** How far each store path is that has to be fetched or built. */
+function Jobs(props: { jobs: Job[]; active: boolean }) {
+  const [all, setAll] = createSignal(false);
+  const list = createMemo(() => inOrder(props.jobs));
+  const open = () => props.jobs.filter((j) => j.ended === undefined).length;
+  return (
+    <Card
+      title="Store paths"
+      end={
+        <span class="faint tiny num" role="status">
+          {props.jobs.length === 0
+            ? "waiting for its turn"
+            : open() && props.active
+              ? `${props.jobs.length - open()} of ${props.jobs.length} done`
+              : `${props.jobs.length} done`}
+        </span>
+      }
+    >
+      <Show
+        when={list().length}
+        fallback={
+          <div class="body">
+            <div class="bar vague">
+              <i />
+            </div>
+          </div>
+        }
+      >
+        <ul class="list">
+          <For each={list().slice(0, all() ? undefined : 8)}>
+            {(j) => {
+              const runs = () => j.ended === undefined && props.active;
+              return (
+                <li class="item slim job">
+                  <i class={`dot ${runs() ? "amber beat" : "green"}`} />
+                  <span class="cut small grow">{j.job}</span>
+                  <span class="faint tiny">{j.phase}</span>
+                  <Show when={j.total > 0}>
+                    <span class="faint tiny num">
+                      {amount(j.done, j.unit)} of {amount(j.total, j.unit)}
+                    </span>
+                  </Show>
+                  <Show when={!runs() && j.ended}>
+                    {(t) => <span class="faint tiny num">{duration(t() - j.began)}</span>}
+                  </Show>
+                  <Show when={runs()}>
+                    <span class="bar" classList={{ vague: !j.total }}>
+                      <i style={j.total ? { width: `${(100 * j.done) / j.total}%` } : undefined} />
+                    </span>
+                  </Show>
+                </li>
+              );
+            }}
+          </For>
+        </ul>
+        <Show when={list().length > 8}>
+          <div class="card-foot">
+            <Button small look="plain" onClick={() => setAll(!all())}>
+              {all() ? "Show fewer" : `Show all ${list().length}`}
+            </Button>
+          </div>
+        </Show>
+      </Show>
+    </Card>
+  );
+}
+
 const amount = (n: number, unit: string) => (unit === "B" ? bytes(n) : n.toLocaleString("en"));
+
+const most = 200; // lines of a part at first
 
 function Log(props: { lines: Line[]; done: boolean }) {
   const location = useLocation();
   const [closed, setClosed] = createSignal<Record<string, boolean>>({});
-  const parts = createMemo(() => sections([...props.lines]));
+  const parts = createMemo<Section[]>((before) => sections(props.lines, before), []);
   const marked = () => location.hash.slice(1);
+  // A long part shows its end, unless somebody wants all of it or a line of it is linked to.
+  const [whole, setWhole] = createSignal<Record<string, boolean>>({});
+  const seen = (part: Section) =>
+    part.lines.length <= most || whole()[part.key] || part.lines.some((l) => `L${l.seq}` === marked())
+      ? part.lines
+      : part.lines.slice(-most);
   let scrolled = "";
   createEffect(() => {
     props.lines.length;
@@ -194,7 +266,27 @@ function Log(props: { lines: Line[]; done: boolean }) {
     line.scrollIntoView({ block: "center" });
   });
   return (
-    <Card title="Log" end={<span class="faint tiny num">{props.lines.length.toLocaleString("en")} lines</span>}>
+    <Card
+      title="Log"
+      end={
+        <span class="row">
+          <Show when={parts().length > 1}>
+            <Button
+              small
+              look="plain"
+              onClick={() =>
+                setClosed(
+                  parts().every((p) => closed()[p.key]) ? {} : Object.fromEntries(parts().map((p) => [p.key, true])),
+                )
+              }
+            >
+              {parts().every((p) => closed()[p.key]) ? "Unfold all" : "Fold all"}
+            </Button>
+          </Show>
+          <span class="faint tiny num">{props.lines.length.toLocaleString("en")} lines</span>
+        </span>
+      }
+    >
       <Show
         when={props.lines.length}
         fallback={
@@ -217,8 +309,17 @@ function Log(props: { lines: Line[]; done: boolean }) {
                   {part.title}
                   <span class="faint">{part.lines.length}</span>
                 </button>
-                <Show when={!closed()[part.key]}>
-                  <For each={part.lines}>
+                <Show when={!closed()[part.key] || part.lines.some((l) => `L${l.seq}` === marked())}>
+                  <Show when={seen(part).length < part.lines.length}>
+                    <button
+                      type="button"
+                      class="log-more"
+                      onClick={() => setWhole((w) => ({ ...w, [part.key]: true }))}
+                    >
+                      {part.lines.length - seen(part).length} lines before
+                    </button>
+                  </Show>
+                  <For each={seen(part)}>
                     {(line) => (
                       <div class="log-line" id={`L${line.seq}`} classList={{ marked: marked() === `L${line.seq}` }}>
                         <a href={`#L${line.seq}`} aria-label={`Line ${line.seq}`}>

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { sections, subject } from "./log";
+import { type Line, sections, subject } from "./log";
 
 const line = (seq: number, text: string) => ({ seq, at: "", text });
 
@@ -25,4 +25,14 @@ it("folds lines by what they are about", () => {
     ["b-2", 1],
     ["a-1", 1],
   ]);
+});
+
+it("keeps sections that have not grown", () => {
+  const line = (seq: number, text: string): Line => ({ seq, at: "", text });
+  const lines = [line(1, "a-1> x"), line(2, "a-1> y"), line(3, "b-2> x")];
+  const first = sections(lines);
+  const then = sections([...lines, line(4, "b-2> y")], first);
+  expect(then[0]).toBe(first[0]);
+  expect(then[1]).not.toBe(first[1]);
+  expect(then[1]?.lines).toHaveLength(2);
 });

@@ -19,8 +19,11 @@ export function subject(text: string): string | undefined {
   return derivation.exec(text)?.[1] ?? phase.exec(text)?.[1];
 }
 
-/** Cuts a log into sections: a new one begins where lines are about something else. */
-export function sections(lines: readonly Line[]): Section[] {
+/**
+ * Cuts a log into sections: a new one begins where lines are about something else.
+ * A section that has not grown since before stays the same object.
+ */
+export function sections(lines: readonly Line[], before: readonly Section[] = []): Section[] {
   const out: Section[] = [];
   for (const line of lines) {
     const last = out.at(-1);
@@ -28,5 +31,5 @@ export function sections(lines: readonly Line[]): Section[] {
     if (last && last.title === about) last.lines.push(line);
     else out.push({ key: `${line.seq}`, title: about, lines: [line] });
   }
-  return out;
+  return out.map((s, i) => (before[i]?.key === s.key && before[i].lines.length === s.lines.length ? before[i] : s));
 }
