@@ -194,7 +194,7 @@ test("a running session is snapshotted, restored and forked from its page", asyn
   const database = page.getByRole("listitem").filter({ hasText: "5432" });
   await expect(database.first()).toBeVisible();
   await expect(page.getByRole("button", { name: "Open a preview of port 5432" })).toHaveCount(0);
-  await page.getByRole("button", { name: "Copy the command that forwards port 5432" }).click();
+  await page.getByRole("button", { name: "Forward port 5432: copy the command" }).click();
   expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(
     "nixspace forward shop/shop-postgresql14/1 5432",
   );

@@ -49,7 +49,7 @@ export function Ports(props: {
                       small
                       icon="copy"
                       title={forward(p.port).join(" ")}
-                      aria-label={`Copy the command that forwards port ${p.port}`}
+                      aria-label={`Forward port ${p.port}: copy the command`}
                       onClick={() => void copyCommand(forward(p.port))}
                     >
                       Forward
