@@ -10,6 +10,7 @@ import (
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/app/builds"
 	"github.com/nixspace/nixspace/app/records"
+	"github.com/nixspace/nixspace/env/closure"
 	"github.com/nixspace/nixspace/env/stack"
 	"github.com/nixspace/nixspace/env/suggest"
 )
@@ -67,7 +68,36 @@ func (u *UseCases) Suggestions(ctx context.Context, ref string) ([]suggest.Sugge
 	if in.Offers, err = u.packages.Offers(ctx); err != nil {
 		return nil, err
 	}
+	if in.Closure, err = u.closure(ctx, tx, v); err != nil {
+		return nil, err
+	}
 	return suggest.For(in)
+}
+
+// closure returns what was built of a version; nil where nothing was.
+func (u *UseCases) closure(ctx context.Context, tx records.Tx, v *nixspace.Version) (*suggest.Closure, error) {
+	if _, err := tx.Versions().Realisation(ctx, v.DrvPath); err != nil {
+		if records.NotFound(err) {
+			err = nil
+		}
+		return nil, err
+	}
+	c, err := records.Canonical(v)
+	if err != nil {
+		return nil, err
+	}
+	infos, err := u.packages.Closure(ctx, v.OutPath, c.Base)
+	if records.NotFound(err) {
+		return nil, nil // collected since
+	}
+	if err != nil {
+		return nil, err
+	}
+	g, err := closure.New(infos)
+	if err != nil {
+		return nil, err
+	}
+	return &suggest.Closure{Graph: g, Size: closure.Size(infos), Base: c.Base}, nil
 }
 
 // code says what stored code needs; nil where there is none.

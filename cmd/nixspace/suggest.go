@@ -159,7 +159,7 @@ func pickSuggestion(all []client.Suggestion, which string) (client.Suggestion, e
 // kindWords are the kinds as people read them.
 var kindWords = map[string]string{
 	"end_of_life": "end of life", "conflict": "conflict", "disagreement": "disagreement", "missing_service": "missing", "missing_package": "missing",
-	"ends_soon": "ends soon", "unpinned": "left open", "unused": "unused",
+	"ends_soon": "ends soon", "unpinned": "left open", "unused": "unused", "smaller": "smaller",
 }
 
 func (c *suggestCmd) print(g *globals, w io.Writer, all []client.Suggestion, apply string) error {

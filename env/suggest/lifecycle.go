@@ -21,6 +21,7 @@ type lifecycle struct {
 
 type family struct {
 	Source string `json:"source"`
+	Page   string `json:"page"` // where it is to be read
 	// Parts is how many numbers name a line.
 	Parts int `json:"parts"`
 	// Ends has the last day of each line.
@@ -47,7 +48,7 @@ func readLifecycle(b []byte) (lifecycle, error) {
 		return l, fmt.Errorf("read the table of ends: %w", err)
 	}
 	for name, f := range l.Families {
-		if f.Source == "" || f.Parts == 0 || (len(f.Ends) == 0) == (f.Newest == 0) {
+		if f.Source == "" || !strings.HasPrefix(f.Page, "https://") || f.Parts == 0 || (len(f.Ends) == 0) == (f.Newest == 0) {
 			return l, fmt.Errorf("read the table of ends: %s is incomplete", name)
 		}
 		for line, day := range f.Ends {

@@ -34,9 +34,10 @@ const (
 	EndsSoon       Kind = "ends_soon"       // the version's end is near
 	Unpinned       Kind = "unpinned"        // the manifest leaves the version open
 	Unused         Kind = "unused"          // nothing in the code speaks of it
+	Smaller        Kind = "smaller"         // the closure could be smaller without it
 )
 
-var order = []Kind{EndOfLife, Conflict, Disagreement, MissingService, MissingPackage, EndsSoon, Unpinned, Unused}
+var order = []Kind{EndOfLife, Conflict, Disagreement, MissingService, MissingPackage, EndsSoon, Unpinned, Unused, Smaller}
 
 // soon is how near an end is that is worth a word.
 const soon = 90 * 24 * time.Hour
@@ -61,6 +62,8 @@ type Input struct {
 	// Code is what the code says; nil where there is none.
 	Code   *stack.Report
 	Offers []nixspace.Package
+	// Closure is what was built of the environment; nil where that is not known.
+	Closure *Closure
 	// Name is the project's.
 	Name string
 	Now  time.Time
@@ -93,6 +96,7 @@ func For(in Input) ([]Suggestion, error) {
 		l.missing()
 		l.unused()
 	}
+	l.smaller()
 	slices.SortStableFunc(l.out, func(a, b Suggestion) int {
 		return cmp.Or(slices.Index(order, a.Kind)-slices.Index(order, b.Kind), cmp.Compare(a.Path, b.Path))
 	})
@@ -318,19 +322,24 @@ var words = map[string][]string{
 	"redis": {"redis-cli", "redis-server"}, "php": {"php", "composer"},
 }
 
+// commands are those that the manifest has.
+func (l *looker) commands() []string {
+	var out []string
+	for _, s := range l.Resolved.Manifest.Scripts {
+		out = append(out, s)
+	}
+	for _, s := range l.Resolved.Manifest.Services {
+		out = append(out, s.Command, s.Ready)
+	}
+	return out
+}
+
 // unused looks for packages that nothing speaks of: no file of the code, and no
 // command of the manifest.
 func (l *looker) unused() {
 	m := l.Resolved.Manifest
-	var commands []string
-	for _, s := range m.Scripts {
-		commands = append(commands, s)
-	}
-	for _, s := range m.Services {
-		commands = append(commands, s.Command, s.Ready)
-	}
 	used := map[string]bool{}
-	for _, c := range commands {
+	for _, c := range l.commands() {
 		for _, w := range strings.FieldsFunc(c, func(r rune) bool { return strings.ContainsRune(" \t\n;&|()'\"`/", r) }) {
 			used[w] = true
 		}

@@ -6904,7 +6904,7 @@ type Suggestion {
   number: Int!
   "Names it as long as it stands, for example end_of_life:packages.nodejs."
   key: String!
-  "end_of_life, conflict, disagreement, missing_service, missing_package, ends_soon, unpinned or unused."
+  "end_of_life, conflict, disagreement, missing_service, missing_package, ends_soon, unpinned, unused or smaller."
   kind: String!
   "In the manifest, for example packages.nodejs."
   path: String!

@@ -22,6 +22,7 @@ const kinds: Record<string, { word: string; tone: string }> = {
   ends_soon: { word: "ends soon", tone: "amber" },
   unpinned: { word: "left open", tone: "blue" },
   unused: { word: "unused", tone: "" },
+  smaller: { word: "smaller", tone: "" },
 };
 
 /** Reasons come with names set in backquotes, as people write them. */
