@@ -40,7 +40,7 @@ bin/nixspace-agent:
 .PHONY: bin/nixspace-guest
 bin/nixspace-guest:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $@ ./cmd/nixspace-guest
-	gzip -dc api/helper/bin/nixspace-guest.gz 2>/dev/null | cmp -s - $@ || gzip -9nc $@ >api/helper/bin/nixspace-guest.gz
+	gzip -dc app/helper/bin/nixspace-guest.gz 2>/dev/null | cmp -s - $@ || gzip -9nc $@ >app/helper/bin/nixspace-guest.gz
 
 # npm is asked only when what the lock file says changed, and not for its date:
 # npm ci begins by deleting what is there.

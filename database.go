@@ -42,6 +42,7 @@ type Tx interface {
 	Prebuilds() PrebuildStore
 	Experiments() ExperimentStore
 	ExperimentRuns() ExperimentRunStore
+	Git() GitStore
 	Events() EventStore
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/nixspace/nixspace/app/environments"
 	"github.com/nixspace/nixspace/app/experiments"
 	"github.com/nixspace/nixspace/app/fetches"
+	"github.com/nixspace/nixspace/app/gitaccess"
 	"github.com/nixspace/nixspace/app/inspect"
 	"github.com/nixspace/nixspace/app/prebuilds"
 	"github.com/nixspace/nixspace/app/records"
@@ -39,6 +40,7 @@ type (
 	collectCases     = collect.UseCases
 	prebuildCases    = prebuilds.UseCases
 	experimentCases  = experiments.UseCases
+	gitCases         = gitaccess.UseCases
 )
 
 // App is the set of use cases. It is safe for concurrent use. [App.Run] must run
@@ -54,6 +56,7 @@ type App struct {
 	*collectCases
 	*prebuildCases
 	*experimentCases
+	*gitCases
 	records *records.Records
 	tasks   *work.Tasks
 }
@@ -69,6 +72,9 @@ type Config struct {
 	Log        *slog.Logger
 	Sources    fetches.Parts
 	Prebuilds  prebuilds.Jobs // without it nothing is prepared
+	// Secrets are 32 secret bytes that seal what people entrust to the server; without
+	// them nothing is kept.
+	Secrets []byte
 	// HibernateAfter is how long nobody must have worked in a session before it is
 	// hibernated; never when 0.
 	HibernateAfter time.Duration
@@ -89,7 +95,9 @@ func New(cfg Config) *App {
 	pre := prebuilds.New(prebuilds.Config{
 		Records: r, Host: cfg.Machines, Workspaces: cfg.Workspaces, Trees: cfg.Sources.Trees, Jobs: cfg.Prebuilds, Progress: progress, Log: cfg.Log,
 	})
+	git := gitaccess.New(gitaccess.Config{Records: r, Key: cfg.Secrets, Tasks: tasks, Log: cfg.Log})
 	run := sessions.New(sessions.Config{
+		Lender:  git,
 		Records: r, Packages: cfg.Packages, Machines: cfg.Machines, Workspaces: cfg.Workspaces,
 		Builds: b, Environments: e, Prebuilds: pre, Tasks: tasks, Progress: progress,
 		HibernateAfter: cfg.HibernateAfter, Prewarms: cfg.Prewarms, Log: cfg.Log,
@@ -102,7 +110,7 @@ func New(cfg Config) *App {
 	garbage.Workspaces, _ = cfg.Workspaces.(nixspace.WorkspaceCollector)
 	garbage.Roots, _ = cfg.Packages.(collect.Roots)
 	return &App{
-		records: r, tasks: tasks, buildCases: b, environmentCases: e, transferCases: t, sessionCases: run, prebuildCases: pre,
+		gitCases: git, records: r, tasks: tasks, buildCases: b, environmentCases: e, transferCases: t, sessionCases: run, prebuildCases: pre,
 		inspectCases: inspect.New(r, cfg.Packages, b, cfg.Log), collectCases: collect.New(garbage),
 		experimentCases: experiments.New(experiments.Config{
 			Records: r, Packages: cfg.Packages, Builds: b, Environments: e, Sessions: run, Jobs: cfg.Experiments, Log: cfg.Log,

@@ -44,6 +44,7 @@ type App struct {
 	sessions     []nixspace.Session
 	events       []nixspace.Event
 	fetches      []nixspace.SourceFetch
+	git          nixspace.GitSettings
 	calls        map[string]int
 	watching     int
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/pkg/sftp"
 
 	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/api/helper"
+	"github.com/nixspace/nixspace/app/helper"
 )
 
 // What kind a file is, in VS Code's numbers.

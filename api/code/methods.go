@@ -11,7 +11,7 @@ import (
 	"sync"
 
 	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/api/helper"
+	"github.com/nixspace/nixspace/app/helper"
 )
 
 const (

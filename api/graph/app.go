@@ -31,6 +31,7 @@ type App interface {
 	Catalog
 	Events
 	Differences
+	Git
 	Sources
 	Terminals
 	Advice
@@ -194,6 +195,14 @@ type Events interface {
 type Differences interface {
 	Diff(ctx context.Context, in inspect.DiffQuery) (*inspect.Difference, error)
 	Why(ctx context.Context, in inspect.WhyQuery) (*inspect.Reasons, error)
+}
+
+// Git is what people told for git in sessions.
+type Git interface {
+	GitSettings(ctx context.Context) (*nixspace.GitSettings, error)
+	SetGitIdentity(ctx context.Context, i nixspace.GitIdentity) (*nixspace.GitSettings, error)
+	SetGitCredential(ctx context.Context, host, user, token string) (*nixspace.GitSettings, error)
+	RemoveGitCredential(ctx context.Context, host string) (*nixspace.GitSettings, error)
 }
 
 // Sources are the use cases of where code comes from.

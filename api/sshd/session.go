@@ -9,7 +9,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/api/helper"
+	"github.com/nixspace/nixspace/app/helper"
 )
 
 const variablesMax = 128

@@ -19,6 +19,7 @@ import (
 	vscode "github.com/nixspace/nixspace/api/code"
 	"github.com/nixspace/nixspace/api/preview"
 	"github.com/nixspace/nixspace/api/web"
+	"github.com/nixspace/nixspace/app/helper/helpertest"
 )
 
 // editing is a browser that has been let in to a session's editor.
@@ -31,7 +32,7 @@ type editing struct {
 
 func withEditor(t *testing.T) *editing {
 	t.Helper()
-	withHelper(t)
+	helpertest.Use(t)
 	site, err := vscode.NewSite(fstest.MapFS{
 		"index.html.gz": {Data: gzipped(t, "<title>the editor</title>")}, "assets/a.js": {Data: []byte("1")}, "assets/b.wasm.gz": {Data: gzipped(t, "wasm")},
 	})

@@ -19,33 +19,8 @@ import (
 
 	"github.com/nixspace/nixspace/api/sshd"
 	"github.com/nixspace/nixspace/api/web"
+	"github.com/nixspace/nixspace/app/helper/helpertest"
 )
-
-// helperDir is where buildHelper builds; TestMain removes it.
-var helperDir string
-
-// buildHelper builds the program that is put into machines.
-var buildHelper = sync.OnceValues(func() (path string, err error) {
-	if helperDir, err = os.MkdirTemp("", "nixspace-guest-"); err != nil {
-		return "", err
-	}
-	path = filepath.Join(helperDir, "nixspace-guest")
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, "github.com/nixspace/nixspace/cmd/nixspace-guest")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", &exec.Error{Name: string(out), Err: err}
-	}
-	return path, nil
-})
-
-func withHelper(t *testing.T) {
-	t.Helper()
-	path, err := buildHelper()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("NIXSPACE_GUEST", path)
-}
 
 // openSSH is a machine as OpenSSH's client knows it.
 type openSSH struct {
@@ -62,7 +37,7 @@ func withSSH(t *testing.T) openSSH {
 			t.Skip("needs OpenSSH's client")
 		}
 	}
-	withHelper(t)
+	helpertest.Use(t)
 	sh, err := sshd.New(bytes.Repeat([]byte("k"), 32), slog.New(slog.NewTextHandler(t.Output(), nil)))
 	if err != nil {
 		t.Fatal(err)

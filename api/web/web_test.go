@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -21,15 +20,12 @@ import (
 	"github.com/nixspace/nixspace/api/apitest"
 	"github.com/nixspace/nixspace/api/auth"
 	"github.com/nixspace/nixspace/api/web"
+	"github.com/nixspace/nixspace/app/helper/helpertest"
 )
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		_ = os.RemoveAll(helperDir)
-		left, _ := filepath.Glob("/tmp/.nixspace-*") // the machines of the tests have this one's /tmp
-		for _, dir := range left {
-			_ = os.RemoveAll(dir)
-		}
+		helpertest.Remove()
 		os.Exit(code)
 	}))
 }

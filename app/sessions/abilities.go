@@ -24,7 +24,8 @@ func (m activeMachine) AttachTerminal(ctx context.Context, r nixspace.TerminalRe
 	if !ok {
 		return nil, lacking("terminals that last")
 	}
-	end := m.activity.begin(m.id)
+	command, end := m.begin(ctx, r.Command)
+	r.Command = command
 	t, err := host.AttachTerminal(ctx, r)
 	if err != nil {
 		end()

@@ -2,6 +2,7 @@ package sessions
 
 import (
 	"context"
+	"maps"
 	"net"
 	"sync"
 	"time"
@@ -112,11 +113,34 @@ type activeMachine struct {
 	nixspace.Machine
 	id       nixspace.ID
 	activity *activity
+	lender   Lender // nil where nothing is lent
+}
+
+// Lender makes a machine ready for the work of a context's actor, and returns the
+// variables that what the actor starts there must have, and what is to be called when
+// that has ended.
+type Lender interface {
+	Lend(ctx context.Context, session nixspace.ID, m nixspace.Machine) (env map[string]string, release func())
+}
+
+// begin counts something that is started in the machine, until end is called, and
+// gives it what the actor lends.
+func (m activeMachine) begin(ctx context.Context, c nixspace.Command) (nixspace.Command, func()) {
+	end := m.activity.begin(m.id)
+	if m.lender == nil {
+		return c, end
+	}
+	env, release := m.lender.Lend(ctx, m.id, m.Machine)
+	if len(env) > 0 {
+		maps.Copy(env, c.Env) // what was asked for goes first
+		c.Env = env
+	}
+	return c, func() { end(); release() }
 }
 
 // Exec implements nixspace.Machine.
 func (m activeMachine) Exec(ctx context.Context, c nixspace.Command) (nixspace.Process, error) {
-	end := m.activity.begin(m.id)
+	c, end := m.begin(ctx, c)
 	p, err := m.Machine.Exec(ctx, c)
 	if err != nil {
 		end()

@@ -66,7 +66,7 @@ func (a *UseCases) attach(ctx context.Context, s *nixspace.Session) (nixspace.Ma
 			a.log.Warn("cannot store a session's activity", "session", s.ID, "error", err)
 		}
 	}
-	return activeMachine{m, s.ID, a.activity}, s, nil
+	return activeMachine{m, s.ID, a.activity, a.lender}, s, nil
 }
 
 func notRunning(s *nixspace.Session) error {

@@ -34,6 +34,7 @@ type UseCases struct {
 	activity       *activity
 	prewarms       Prewarms // nil for none
 	urgency        urgency
+	lender         Lender // nil where nothing is lent
 }
 
 // Config is what sessions work with. All fields but HibernateAfter, Prebuilds and Prewarms are
@@ -53,6 +54,7 @@ type Config struct {
 	HibernateAfter time.Duration
 	// Prewarms queues the making of templates; nil for none.
 	Prewarms Prewarms
+	Lender   Lender // may be nil
 	Log      *slog.Logger
 }
 
@@ -62,6 +64,6 @@ func New(cfg Config) *UseCases {
 		records: cfg.Records, packages: cfg.Packages, machines: cfg.Machines, workspaces: cfg.Workspaces,
 		builds: cfg.Builds, environments: cfg.Environments, prebuilds: cfg.Prebuilds, tasks: cfg.Tasks, progress: cfg.Progress,
 		hibernateAfter: cfg.HibernateAfter, log: cfg.Log,
-		starting: work.NewRunSet(), reports: newMachineTable(), gates: newGates(), activity: newActivity(), prewarms: cfg.Prewarms,
+		starting: work.NewRunSet(), reports: newMachineTable(), gates: newGates(), activity: newActivity(), prewarms: cfg.Prewarms, lender: cfg.Lender,
 	}
 }

@@ -7,6 +7,8 @@
 //	nixspace-guest find QUERY         prints the files whose names match
 //	nixspace-guest search QUERY       prints the lines that match
 //	nixspace-guest watch DIR          prints what changes
+//	nixspace-guest git-lend SOCKET    passes on to the server what git asks there
+//	nixspace-guest git-credential …   is git's credential helper, which asks there
 package main
 
 import (
@@ -21,6 +23,9 @@ var modes = map[string]func(args []string) error{
 	"find":    find,
 	"search":  search,
 	"watch":   watch,
+
+	"git-lend":       gitLend,
+	"git-credential": gitCredential,
 }
 
 func main() {

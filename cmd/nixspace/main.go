@@ -75,6 +75,7 @@ type commands struct {
 	Shell       shellCmd       `cmd:"" group:"sessions" help:"Open a shell in a session."`
 	Open        openCmd        `cmd:"" name:"open" group:"sessions" help:"Open a session in VS Code, in a browser, or say how to in a desktop editor."`
 	SSH         sshCmd         `cmd:"" name:"ssh" group:"sessions" help:"Open a session by SSH, or make sessions hosts of this user's SSH."`
+	Git         gitCmd         `cmd:"" name:"git" group:"sessions" help:"Say who you are to git in sessions, and keep tokens for it."`
 	Preview     previewCmd     `cmd:"" group:"sessions" help:"Print the addresses of what a session serves."`
 	Forward     forwardCmd     `cmd:"" group:"sessions" help:"Make ports of a session ports of this machine."`
 	Cp          cpCmd          `cmd:"" group:"sessions" help:"Copy files to or from a session."`

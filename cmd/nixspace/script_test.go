@@ -224,6 +224,7 @@ func startServer(t *testing.T, state string) (*testServer, error) {
 	}
 	parts.Jobs = queue
 	a := app.New(app.Config{
+		Secrets: bytes.Repeat([]byte("s"), 32),
 		Sources: parts, Store: db, Packages: s.packages, Machines: hostMachines{s.machines, filepath.Join(state, "sessions"), &s.agents},
 		Workspaces: ws, Jobs: queue, Prebuilds: queue, Experiments: queue, Log: log,
 	})

@@ -162,23 +162,10 @@ func (g *git) overHTTP() error {
 		}
 		set["credential.helper"] = credentialHelper
 		g.env = append(g.env, "SOURCE_HOST="+g.url.Scheme+"://"+g.url.Host,
-			"SOURCE_USER="+tokenUser(g.url.Hostname(), g.cred.User), "SOURCE_TOKEN="+g.cred.Token)
+			"SOURCE_USER="+nixspace.GitTokenUser(g.url.Hostname(), g.cred.User), "SOURCE_TOKEN="+g.cred.Token)
 	}
 	g.settings(set)
 	return nil
-}
-
-// tokenUser is the name that goes with a token where a person gives none.
-func tokenUser(host, user string) string {
-	switch {
-	case user != "":
-		return user
-	case strings.Contains(host, "gitlab"):
-		return "oauth2"
-	case strings.Contains(host, "bitbucket"):
-		return "x-token-auth"
-	}
-	return "x-access-token"
 }
 
 // end frees what the fetch took, but for its directory.

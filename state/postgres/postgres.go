@@ -123,6 +123,7 @@ func (t *tx) Fetches() nixspace.FetchStore                { return fetches{t.q} 
 func (t *tx) Templates() nixspace.TemplateStore           { return templates{t.q} }
 func (t *tx) Code() nixspace.CodeStore                    { return codes{t.q} }
 func (t *tx) Prebuilds() nixspace.PrebuildStore           { return prebuilds{t.q} }
+func (t *tx) Git() nixspace.GitStore                      { return gitSettings{t.q} }
 func (t *tx) Events() nixspace.EventStore                 { return events{t.q} }
 func (t *tx) Experiments() nixspace.ExperimentStore       { return experiments{t.q} }
 func (t *tx) ExperimentRuns() nixspace.ExperimentRunStore { return experimentRuns{t.q} }

@@ -36,6 +36,7 @@ type ResolverRoot interface {
 	ExperimentSubject() ExperimentSubjectResolver
 	FetchedCode() FetchedCodeResolver
 	Garbage() GarbageResolver
+	GitSettings() GitSettingsResolver
 	HeadMove() HeadMoveResolver
 	LogEntry() LogEntryResolver
 	Merge() MergeResolver
@@ -407,6 +408,19 @@ type ComplexityRoot struct {
 		Size     func(childComplexity int) int
 	}
 
+	GitCredential struct {
+		CreatedAt  func(childComplexity int) int
+		Host       func(childComplexity int) int
+		LastUsedAt func(childComplexity int) int
+		User       func(childComplexity int) int
+	}
+
+	GitSettings struct {
+		Credentials func(childComplexity int) int
+		Email       func(childComplexity int) int
+		Name        func(childComplexity int) int
+	}
+
 	HeadMove struct {
 		Action  func(childComplexity int) int
 		Actor   func(childComplexity int) int
@@ -539,6 +553,7 @@ type ComplexityRoot struct {
 		MigrateData         func(childComplexity int, input sessions.MigrateData) int
 		ProtectEnvironment  func(childComplexity int, ref string, protected bool) int
 		RecoverSession      func(childComplexity int, ref string, force bool) int
+		RemoveGitCredential func(childComplexity int, host string) int
 		RemovePrebuild      func(childComplexity int, id nixspace.ID) int
 		RemoveSession       func(childComplexity int, ref string) int
 		RemoveSnapshot      func(childComplexity int, ref string) int
@@ -551,6 +566,8 @@ type ComplexityRoot struct {
 		Revert              func(childComplexity int, input environments.Pick) int
 		Rollback            func(childComplexity int, input environments.Rollback) int
 		SaveTemplate        func(childComplexity int, input fetches.SaveTemplate) int
+		SetGitCredential    func(childComplexity int, input model.SetGitCredentialInput) int
+		SetGitIdentity      func(childComplexity int, name string, email string) int
 		StartExperiment     func(childComplexity int, input experiments.Start) int
 		StartSession        func(childComplexity int, input sessions.StartSession) int
 		StopSession         func(childComplexity int, ref string) int
@@ -676,6 +693,7 @@ type ComplexityRoot struct {
 		Experiment         func(childComplexity int, ref string) int
 		Experiments        func(childComplexity int, kind *nixspace.ExperimentKind, project *string, before *int64, first *int) int
 		FlakeManifest      func(childComplexity int, input fetches.FlakeQuery) int
+		GitSettings        func(childComplexity int) int
 		Log                func(childComplexity int, refs []string, project *string, first *int, after *string) int
 		Merge              func(childComplexity int, id nixspace.ID) int
 		MergeBases         func(childComplexity int, a string, b string) int
@@ -2369,6 +2387,50 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Garbage.Size(childComplexity), true
 
+	case "GitCredential.createdAt":
+		if e.ComplexityRoot.GitCredential.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GitCredential.CreatedAt(childComplexity), true
+	case "GitCredential.host":
+		if e.ComplexityRoot.GitCredential.Host == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GitCredential.Host(childComplexity), true
+	case "GitCredential.lastUsedAt":
+		if e.ComplexityRoot.GitCredential.LastUsedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GitCredential.LastUsedAt(childComplexity), true
+	case "GitCredential.user":
+		if e.ComplexityRoot.GitCredential.User == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GitCredential.User(childComplexity), true
+
+	case "GitSettings.credentials":
+		if e.ComplexityRoot.GitSettings.Credentials == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GitSettings.Credentials(childComplexity), true
+	case "GitSettings.email":
+		if e.ComplexityRoot.GitSettings.Email == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GitSettings.Email(childComplexity), true
+	case "GitSettings.name":
+		if e.ComplexityRoot.GitSettings.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GitSettings.Name(childComplexity), true
+
 	case "HeadMove.action":
 		if e.ComplexityRoot.HeadMove.Action == nil {
 			break
@@ -3098,6 +3160,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RecoverSession(childComplexity, args["ref"].(string), args["force"].(bool)), true
+	case "Mutation.removeGitCredential":
+		if e.ComplexityRoot.Mutation.RemoveGitCredential == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_removeGitCredential_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RemoveGitCredential(childComplexity, args["host"].(string)), true
 	case "Mutation.removePrebuild":
 		if e.ComplexityRoot.Mutation.RemovePrebuild == nil {
 			break
@@ -3230,6 +3303,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SaveTemplate(childComplexity, args["input"].(fetches.SaveTemplate)), true
+	case "Mutation.setGitCredential":
+		if e.ComplexityRoot.Mutation.SetGitCredential == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_setGitCredential_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SetGitCredential(childComplexity, args["input"].(model.SetGitCredentialInput)), true
+	case "Mutation.setGitIdentity":
+		if e.ComplexityRoot.Mutation.SetGitIdentity == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_setGitIdentity_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SetGitIdentity(childComplexity, args["name"].(string), args["email"].(string)), true
 	case "Mutation.startExperiment":
 		if e.ComplexityRoot.Mutation.StartExperiment == nil {
 			break
@@ -3839,6 +3934,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.FlakeManifest(childComplexity, args["input"].(fetches.FlakeQuery)), true
+	case "Query.gitSettings":
+		if e.ComplexityRoot.Query.GitSettings == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.GitSettings(childComplexity), true
 
 	case "Query.log":
 		if e.ComplexityRoot.Query.Log == nil {
@@ -5147,6 +5248,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("RestoreSnapshotInput", ec.unmarshalInputRestoreSnapshotInput),
 			graphql.NewInputUnmarshaler("RollbackInput", ec.unmarshalInputRollbackInput),
 			graphql.NewInputUnmarshaler("SaveTemplateInput", ec.unmarshalInputSaveTemplateInput),
+			graphql.NewInputUnmarshaler("SetGitCredentialInput", ec.unmarshalInputSetGitCredentialInput),
 			graphql.NewInputUnmarshaler("StartExperimentInput", ec.unmarshalInputStartExperimentInput),
 			graphql.NewInputUnmarshaler("StartSessionInput", ec.unmarshalInputStartSessionInput),
 			graphql.NewInputUnmarshaler("TakeSnapshotInput", ec.unmarshalInputTakeSnapshotInput),
@@ -5942,6 +6044,44 @@ type Garbage {
   removed: Boolean!
   "Why it could not be removed; empty otherwise."
   error: String!
+}
+`, BuiltIn: false},
+	{Name: "../schema/git.graphqls", Input: `extend type Query {
+  "What the one who asks has told for git in sessions."
+  gitSettings: GitSettings!
+}
+
+extend type Mutation {
+  "Says who commits in sessions are by."
+  setGitIdentity(name: String!, email: String!): GitSettings!
+  "Keeps what opens the repositories of a host, in the place of what did before. It is never shown again."
+  setGitCredential(input: SetGitCredentialInput!): GitSettings!
+  "Forgets what opens the repositories of a host."
+  removeGitCredential(host: String!): GitSettings!
+}
+
+input SetGitCredentialInput {
+  "github.com, or git.example.org:8443"
+  host: String!
+  "The name that goes with the token; what the host is known to expect when empty."
+  user: String! = ""
+  token: String!
+}
+
+type GitSettings {
+  "Empty where none was set."
+  name: String!
+  email: String!
+  "By host."
+  credentials: [GitCredential!]!
+}
+
+type GitCredential {
+  host: String!
+  user: String!
+  createdAt: Time!
+  "When a session was last lent it."
+  lastUsedAt: Time
 }
 `, BuiltIn: false},
 	{Name: "../schema/history.graphqls", Input: `extend type Query {
@@ -7668,6 +7808,32 @@ func (ec *executionContext) childFields_Garbage(ctx context.Context, field graph
 		return ec.fieldContext_Garbage_error(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Garbage", field.Name)
+}
+
+func (ec *executionContext) childFields_GitCredential(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "host":
+		return ec.fieldContext_GitCredential_host(ctx, field)
+	case "user":
+		return ec.fieldContext_GitCredential_user(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_GitCredential_createdAt(ctx, field)
+	case "lastUsedAt":
+		return ec.fieldContext_GitCredential_lastUsedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type GitCredential", field.Name)
+}
+
+func (ec *executionContext) childFields_GitSettings(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return ec.fieldContext_GitSettings_name(ctx, field)
+	case "email":
+		return ec.fieldContext_GitSettings_email(ctx, field)
+	case "credentials":
+		return ec.fieldContext_GitSettings_credentials(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type GitSettings", field.Name)
 }
 
 func (ec *executionContext) childFields_HeadMove(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

@@ -155,6 +155,14 @@ type SessionConnection struct {
 	TotalCount int                `json:"totalCount"`
 }
 
+type SetGitCredentialInput struct {
+	// github.com, or git.example.org:8443
+	Host string `json:"host"`
+	// The name that goes with the token; what the host is known to expect when empty.
+	User  string `json:"user"`
+	Token string `json:"token"`
+}
+
 type SnapshotConnection struct {
 	Nodes      []nixspace.Snapshot `json:"nodes"`
 	PageInfo   *PageInfo           `json:"pageInfo"`

@@ -286,8 +286,13 @@ func (s *server) openApp(ctx context.Context) (string, error) {
 	if s.cfg.Prewarm {
 		prewarms = s.queue
 	}
+	secrets, err := s.dir.Secret("secrets.key")
+	if err != nil {
+		return "", err
+	}
 	s.running.App = app.New(app.Config{
-		Store: s.db, Packages: s.packages, Machines: s.machines, Workspaces: s.workspaces, Jobs: s.queue, Sources: parts, Prebuilds: s.queue,
+		Secrets: secrets,
+		Store:   s.db, Packages: s.packages, Machines: s.machines, Workspaces: s.workspaces, Jobs: s.queue, Sources: parts, Prebuilds: s.queue,
 		Log: s.cfg.Log.With("part", "app"), HibernateAfter: s.cfg.HibernateAfter, Prewarms: prewarms,
 		Experiments: s.queue,
 		Collect:     collect.CollectGarbage{OlderThan: &s.cfg.Collect.OlderThan, Sessions: s.cfg.Collect.Sessions},

@@ -129,6 +129,21 @@ type ExperimentSession struct {
 	SessionID    nixspace.ID
 }
 
+type GitCredential struct {
+	UserID     nixspace.ID
+	Host       string
+	Username   string
+	Sealed     []byte
+	CreatedAt  time.Time
+	LastUsedAt *time.Time
+}
+
+type GitIdentity struct {
+	UserID nixspace.ID
+	Name   string
+	Email  string
+}
+
 type HeadMove struct {
 	Seq           int64
 	EnvironmentID nixspace.ID

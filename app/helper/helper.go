@@ -87,6 +87,15 @@ func missing(err error) error {
 		WithHint("build with make build, or put nixspace-guest next to nixspace")
 }
 
+// Path returns where the program is in a machine, once it has been run there.
+func Path() (string, error) {
+	p, err := load()
+	if err != nil {
+		return "", err
+	}
+	return p.dir + "/" + name, nil
+}
+
 // Exec runs the program in a machine, with c's arguments after its own name. It fails
 // with code "helper_missing" where there is no such program.
 func Exec(ctx context.Context, m nixspace.Machine, c nixspace.Command) (nixspace.Process, error) {
