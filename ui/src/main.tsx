@@ -27,6 +27,8 @@ render(
       <Route path="/templates" component={lazy(() => import("./features/template/Templates"))} />
       <Route path="/usage" component={lazy(() => import("./features/usage/Usage"))} />
       <Route path="/settings" component={lazy(() => import("./features/settings/Settings"))} />
+      <Route path="/experiments" component={lazy(() => import("./features/compare/Experiments"))} />
+      <Route path="/x/:number" component={lazy(() => import("./features/compare/Experiment"))} />
       <Route path="/sessions" component={lazy(() => import("./features/session/Sessions"))} />
       <Route path="/p/:project/:view?" component={lazy(() => import("./features/project/Project"))} />
       <Route path="/e/:project/:env/:view?" component={lazy(() => import("./features/environment/Environment"))} />

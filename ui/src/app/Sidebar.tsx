@@ -77,6 +77,9 @@ export function Sidebar(props: {
             <Icon name="terminal" /> Sessions
             <Show when={nav.data()?.sessions.totalCount}>{(n) => <span class="count">{n()}</span>}</Show>
           </A>
+          <A href="/experiments">
+            <Icon name="chart" /> Experiments
+          </A>
           <A href="/catalog">
             <Icon name="box" /> Catalog
           </A>
