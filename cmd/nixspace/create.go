@@ -264,20 +264,25 @@ func sourceName(dir string) (string, error) {
 	return filepath.Base(abs), nil
 }
 
-// upload packs a folder and sends it while it packs.
-func upload(ctx context.Context, api *client.Client, d *term.Display, dir string, limits nixspace.CodeLimits) (client.Workspace, error) {
+// upload packs a folder, with the last commits of its git repository if they are
+// wanted, and sends it while it packs.
+func upload(ctx context.Context, api *client.Client, d *term.Display, dir string, history bool, limits nixspace.CodeLimits) (client.Workspace, error) {
 	r, w := io.Pipe()
 	var stats pack.Stats
-	packed := make(chan error, 1)
+	done := make(chan error, 1)
 	go func() {
-		st, err := pack.Dir(ctx, dir, &counter{w: w, d: d}, limits)
+		packed := pack.Dir
+		if history {
+			packed = pack.Repository
+		}
+		st, err := packed(ctx, dir, &counter{w: w, d: d}, limits)
 		stats = st
 		w.CloseWithError(err)
-		packed <- err
+		done <- err
 	}()
 	ws, err := api.PutWorkspace(ctx, r)
 	r.Close()
-	packErr := <-packed
+	packErr := <-done
 	d.Forget("code")
 	if packErr != nil && !errors.Is(packErr, io.ErrClosedPipe) {
 		return ws, packErr
@@ -291,6 +296,13 @@ func upload(ctx context.Context, api *client.Client, d *term.Display, dir string
 			break
 		}
 		d.Printf("left out: %s (not a file, or a link out of the folder)", term.Clean(name))
+	}
+	if stats.Note != "" {
+		d.Printf("note: %s", term.Clean(stats.Note))
+	}
+	if stats.History {
+		d.Printf("code: %d files and the last commits, %s", stats.Files, term.Bytes(ws.Size))
+		return ws, nil
 	}
 	d.Printf("code: %d files, %s", ws.Files, term.Bytes(ws.Size))
 	return ws, nil

@@ -22,6 +22,7 @@ type sourceFlags struct {
 	Template   string `placeholder:"NAME" help:"Begin with a template; see nixspace templates."`
 	Ref        string `placeholder:"REF" help:"The branch, tag or commit of the repository."`
 	Dir        string `placeholder:"DIR" help:"The folder of the repository to take, without its history."`
+	NoHistory  bool   `help:"Of a folder that is a git work tree, send no commits: sessions then have no .git."`
 	TokenStdin bool   `help:"Read a token for a private repository from standard input."`
 	TokenUser  string `placeholder:"USER" help:"The user name that goes with the token, where the server wants a certain one."`
 	DeployKey  string `type:"path" placeholder:"FILE" help:"A private key, without a passphrase, for a private repository over ssh."`
@@ -57,7 +58,7 @@ func (f *sourceFlags) get(ctx context.Context, api *client.Client, d *term.Displ
 	if err != nil {
 		return origin{}, err
 	}
-	ws, err := upload(ctx, api, d, path, limits)
+	ws, err := upload(ctx, api, d, path, !f.NoHistory, limits)
 	return origin{workspace: ws.Digest, source: name}, err
 }
 

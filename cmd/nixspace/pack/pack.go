@@ -28,6 +28,10 @@ type Stats struct {
 	Bytes   int64
 	Git     bool     // the files are those that git does not ignore
 	Skipped []string // neither file nor folder nor a link within the tree, slash-separated
+	// History says whether commits went along, and Note why they did not although the
+	// folder has some.
+	History bool
+	Note    string
 }
 
 // ignored are names that are left out where git does not say what belongs to the
@@ -57,7 +61,7 @@ func Dir(ctx context.Context, dir string, w io.Writer, limits nixspace.CodeLimit
 		return st, err
 	}
 	st.Git = git
-	return st, write(ctx, root.FS(), names, w, &st, limits.WithDefaults())
+	return st, write(ctx, root.FS(), names, w, &st, limits.WithDefaults(), nil)
 }
 
 // FS writes the files of fsys to w, as [Dir] does.
@@ -67,10 +71,11 @@ func FS(ctx context.Context, fsys fs.FS, w io.Writer, limits nixspace.CodeLimits
 	if err != nil {
 		return st, err
 	}
-	return st, write(ctx, fsys, names, w, &st, limits.WithDefaults())
+	return st, write(ctx, fsys, names, w, &st, limits.WithDefaults(), nil)
 }
 
-func write(ctx context.Context, fsys fs.FS, names []string, w io.Writer, st *Stats, limits nixspace.CodeLimits) error {
+// write writes the archive; h is the history that goes along, or nil.
+func write(ctx context.Context, fsys fs.FS, names []string, w io.Writer, st *Stats, limits nixspace.CodeLimits, h *history) error {
 	z, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2))
 	if err != nil {
 		return fmt.Errorf("start compression: %w", err)
@@ -82,6 +87,17 @@ func write(ctx context.Context, fsys fs.FS, names []string, w io.Writer, st *Sta
 			return err
 		}
 		if err := add(fsys, t, name, st, limits); err != nil {
+			z.Close()
+			return err
+		}
+	}
+	switch {
+	case h == nil:
+	case h.note != "":
+		st.Note = h.note
+	default:
+		st.History = true
+		if err := h.write(t); err != nil {
 			z.Close()
 			return err
 		}
