@@ -44,6 +44,7 @@ type Tx interface {
 	ExperimentRuns() ExperimentRunStore
 	Git() GitStore
 	Events() EventStore
+	People() PeopleStore
 }
 
 // Notice says that something changed; read it to see how.
@@ -64,6 +65,7 @@ const (
 	NoticePrebuild   NoticeTopic = "prebuild"   // a prebuild or its log changed, or went away
 	NoticeResync     NoticeTopic = "resync"     // notices may have been lost: read everything again
 	NoticeExperiment NoticeTopic = "experiment" // an experiment or one of its runs changed
+	NoticeAccess     NoticeTopic = "access"     // what somebody may do changed; ID is the user's, empty for any
 )
 
 // ProjectStore keeps projects and users.

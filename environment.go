@@ -18,9 +18,10 @@ type Environment struct {
 	// Hash is the manifest hash of the head version. It is not unique: a branch
 	// without a change has its parent's hash.
 	Hash         string
-	FlakeContent string // the flake.nix of the head version
-	Head         ID     // the head version
-	Protected    bool   // only merges move its head
+	FlakeContent string     // the flake.nix of the head version
+	Head         ID         // the head version
+	Protected    bool       // only merges move its head
+	Visibility   Visibility // who may see it; team when empty
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 	CreatedBy    ID

@@ -12,6 +12,8 @@ import (
 	"log/slog"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/app/advice"
 	"github.com/nixspace/nixspace/app/builds"
@@ -21,6 +23,7 @@ import (
 	"github.com/nixspace/nixspace/app/fetches"
 	"github.com/nixspace/nixspace/app/gitaccess"
 	"github.com/nixspace/nixspace/app/inspect"
+	"github.com/nixspace/nixspace/app/people"
 	"github.com/nixspace/nixspace/app/prebuilds"
 	"github.com/nixspace/nixspace/app/records"
 	"github.com/nixspace/nixspace/app/sessions"
@@ -38,6 +41,7 @@ type (
 	sourceCases      = fetches.UseCases
 	adviceCases      = advice.UseCases
 	collectCases     = collect.UseCases
+	peopleCases      = people.UseCases
 	prebuildCases    = prebuilds.UseCases
 	experimentCases  = experiments.UseCases
 	gitCases         = gitaccess.UseCases
@@ -54,6 +58,7 @@ type App struct {
 	*sourceCases
 	*adviceCases
 	*collectCases
+	*peopleCases
 	*prebuildCases
 	*experimentCases
 	*gitCases
@@ -111,6 +116,7 @@ func New(cfg Config) *App {
 	garbage.Roots, _ = cfg.Packages.(collect.Roots)
 	return &App{
 		gitCases: git, records: r, tasks: tasks, buildCases: b, environmentCases: e, transferCases: t, sessionCases: run, prebuildCases: pre,
+		peopleCases:  people.New(people.Config{Records: r, Log: cfg.Log, Key: cfg.Secrets}),
 		inspectCases: inspect.New(r, cfg.Packages, b, cfg.Log), collectCases: collect.New(garbage),
 		experimentCases: experiments.New(experiments.Config{
 			Records: r, Packages: cfg.Packages, Builds: b, Environments: e, Sessions: run, Jobs: cfg.Experiments, Log: cfg.Log,
@@ -129,9 +135,14 @@ func trees(t fetches.Trees) advice.Trees {
 }
 
 // Owner returns the actor of a user's name, and makes the user when it is new.
-// It is how a server finds its local owner; it needs no actor.
+// It is how a server finds its local owner, who administers it and needs no
+// credential; it needs no actor.
 func (a *App) Owner(ctx context.Context, name string) (nixspace.Actor, error) {
-	return a.records.Owner(ctx, name)
+	owner, err := a.records.Owner(ctx, name)
+	if err != nil {
+		return owner, err
+	}
+	return owner, a.SetOwner(ctx, owner)
 }
 
 // Run keeps sessions' rows true to their machines until ctx ends, and then ends
@@ -139,7 +150,10 @@ func (a *App) Owner(ctx context.Context, name string) (nixspace.Actor, error) {
 // machines can no longer be watched.
 func (a *App) Run(ctx context.Context) error {
 	defer a.tasks.Close()
-	return a.sessionCases.Run(ctx)
+	both, run := errgroup.WithContext(ctx)
+	both.Go(func() error { return a.peopleCases.Run(run) })
+	both.Go(func() error { return a.sessionCases.Run(run) })
+	return both.Wait()
 }
 
 // Reconcile brings the database and the machines of this host together: it

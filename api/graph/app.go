@@ -12,6 +12,7 @@ import (
 	"github.com/nixspace/nixspace/app/experiments"
 	"github.com/nixspace/nixspace/app/fetches"
 	"github.com/nixspace/nixspace/app/inspect"
+	"github.com/nixspace/nixspace/app/people"
 	"github.com/nixspace/nixspace/app/prebuilds"
 	"github.com/nixspace/nixspace/app/sessions"
 	"github.com/nixspace/nixspace/env/suggest"
@@ -40,6 +41,7 @@ type App interface {
 	Prebuilds
 	Codes
 	Experiments
+	People
 }
 
 // Codes are the use cases of the code of single environments.
@@ -74,6 +76,51 @@ type Experiments interface {
 	ExperimentRuns(ctx context.Context, id nixspace.ID, full bool) ([]nixspace.ExperimentRun, error)
 	ExperimentRun(ctx context.Context, id nixspace.ID, seq int) (*nixspace.ExperimentRun, error)
 	WatchExperiment(ctx context.Context, ref string) (<-chan experiments.Update, error)
+}
+
+// People are the use cases about who may come in, and what they may do.
+type People interface {
+	Accounts
+	Credentials
+	Members
+	Authorizer
+}
+
+// Accounts are the use cases of accounts and teams.
+type Accounts interface {
+	Me(ctx context.Context) (*nixspace.Account, error)
+	Users(ctx context.Context) ([]nixspace.Account, error)
+	SetUser(ctx context.Context, in people.SetUser) (*nixspace.Account, error)
+	Teams(ctx context.Context) ([]nixspace.Team, error)
+	CreateTeam(ctx context.Context, name string) (*nixspace.Team, error)
+	DeleteTeam(ctx context.Context, name string) (*nixspace.Team, error)
+	PutTeamMember(ctx context.Context, team, user string, in bool) (*nixspace.Team, error)
+}
+
+// Credentials are the use cases of what lets somebody in.
+type Credentials interface {
+	Tokens(ctx context.Context) ([]nixspace.Credential, error)
+	CreateToken(ctx context.Context, in people.CreateToken) (*people.Granted, error)
+	RevokeToken(ctx context.Context, ref string) (*nixspace.Credential, error)
+	Invite(ctx context.Context, in people.Invite) (*people.Granted, error)
+	SetPassword(ctx context.Context, old, password string) error
+	EnrolTOTP(ctx context.Context) (*people.TOTP, error)
+	ConfirmTOTP(ctx context.Context, code string) error
+	RemoveTOTP(ctx context.Context, password string) error
+}
+
+// Members are the use cases of who is in a project, and of who may see what.
+type Members interface {
+	Members(ctx context.Context, project string) ([]nixspace.Member, error)
+	PutMember(ctx context.Context, project, name string, role nixspace.Role) (*nixspace.Member, error)
+	RemoveMember(ctx context.Context, project, name string) (*nixspace.Member, error)
+	SetVisibility(ctx context.Context, ref string, v nixspace.Visibility) (*nixspace.Environment, error)
+}
+
+// Authorizer lets operations begin, and remembers that they did.
+type Authorizer interface {
+	Audit(ctx context.Context, f nixspace.AuditFilter) ([]nixspace.AuditEntry, error)
+	Record(ctx context.Context, op, target string, failure error)
 }
 
 // Garbage are the use cases of what nothing needs any more.

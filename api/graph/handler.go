@@ -60,6 +60,7 @@ func New(cfg Config) http.Handler {
 	srv.Use(extension.FixedComplexityLimit(maxComplexity))
 	subs := &subscriptionLimit{}
 	srv.AroundOperations(subs.around)
+	srv.AroundFields(authorize(cfg.App))
 	srv.AroundResponses(func(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
 		res := next(withLoaders(ctx, cfg.App))
 		if res != nil {

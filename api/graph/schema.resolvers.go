@@ -158,8 +158,11 @@ func (r *Resolver) Query() gen.QueryResolver { return &queryResolver{r} }
 
 func (r *Resolver) Subscription() gen.SubscriptionResolver { return &subscriptionResolver{r} }
 
+func (r *Resolver) Viewer() gen.ViewerResolver { return &viewerResolver{r} }
+
 type (
 	mutationResolver     struct{ *Resolver }
 	queryResolver        struct{ *Resolver }
 	subscriptionResolver struct{ *Resolver }
+	viewerResolver       struct{ *Resolver }
 )

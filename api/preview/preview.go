@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/app/people"
 )
 
 // defaultDomain needs nothing to be set up: browsers take names below it for this
@@ -30,6 +31,8 @@ const defaultDomain = "localhost"
 type App interface {
 	Session(ctx context.Context, ref string) (*nixspace.Session, error)
 	Machine(ctx context.Context, ref string) (nixspace.Machine, error)
+	// Admit returns the context of a request of an actor; see [people.UseCases.Admit].
+	Admit(ctx context.Context, actor nixspace.Actor) (context.Context, func(), error)
 }
 
 // Authenticator says on whose behalf a request to the platform acts.
@@ -114,7 +117,7 @@ func (p *Proxy) Link(ctx context.Context, base *url.URL, session string, portNum
 	} else {
 		path = "/"
 	}
-	ticket := p.tickets.issue(claim{Label: l, Session: s.ID, Actor: actor.ID, Name: actor.Name}, p.now())
+	ticket := p.tickets.issue(claim{Label: l, Session: s.ID, Actor: actor.ID, Name: actor.Name, Credential: actor.Credential}, p.now())
 	u.Path = openPath
 	u.RawQuery = url.Values{"ticket": {ticket}, "to": {path}}.Encode()
 	link.Open = u.String()
@@ -170,7 +173,19 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		show(w, r, page{Status: http.StatusForbidden, Code: "origin_forbidden", Title: "Not from there", Text: "A page of another origin may not send requests here."})
 		return
 	}
-	r = r.WithContext(nixspace.WithActor(r.Context(), nixspace.Actor{ID: c.Actor, Name: c.Name}))
+	// The cookie says who they are. What they may see, and whether they may still come
+	// in, is asked anew each time, and what is open ends when they may not any more.
+	op := people.OpPreview
+	if t.port == Editor {
+		op = people.OpEditor
+	}
+	ctx, done, err := p.admit(r.Context(), c, op)
+	if err != nil {
+		p.refuse(w, r)
+		return
+	}
+	defer done()
+	r = r.WithContext(ctx)
 	if t.port != Editor {
 		p.forward(w, r, c.Session, t.port)
 		return
@@ -228,12 +243,18 @@ func (p *Proxy) visitor(r *http.Request, host string, t target) (claim, bool) {
 		probe := &http.Request{Method: http.MethodGet, Host: r.Host, Header: http.Header{"Authorization": r.Header["Authorization"]}, URL: &url.URL{Path: "/"}}
 		if actor, err := p.cfg.Auth.Authenticate(probe); err == nil {
 			r.Header.Del("Authorization")
-			ctx := nixspace.WithActor(r.Context(), actor)
+			c := claim{Session: nixspace.ID(t.session), Actor: actor.ID, Name: actor.Name, Credential: actor.Credential}
+			ctx, done, err := p.admit(r.Context(), c, people.OpPreview)
+			if err != nil {
+				return claim{}, false
+			}
+			defer done()
 			s, err := p.cfg.App.Session(ctx, t.session)
 			if err != nil {
 				return claim{}, false
 			}
-			return claim{Session: s.ID, Actor: actor.ID, Name: actor.Name}, true
+			c.Session = s.ID
+			return c, true
 		}
 	}
 	for _, c := range r.CookiesNamed(cookieName(r)) {
@@ -242,6 +263,24 @@ func (p *Proxy) visitor(r *http.Request, host string, t target) (claim, bool) {
 		}
 	}
 	return claim{}, false
+}
+
+// admit returns the context of a request of who has a claim, if they may still see
+// the session.
+func (p *Proxy) admit(ctx context.Context, c claim, op string) (context.Context, func(), error) {
+	ctx, done, err := p.cfg.App.Admit(ctx, nixspace.Actor{ID: c.Actor, Name: c.Name, Credential: c.Credential})
+	if err != nil {
+		return nil, nil, err
+	}
+	within, err := people.Authorize(ctx, op)
+	if err == nil && nixspace.AccessFrom(within) != nil {
+		_, err = p.cfg.App.Session(within, string(c.Session))
+	}
+	if err != nil {
+		done()
+		return nil, nil, err
+	}
+	return within, done, nil
 }
 
 // refuse says how to get in.

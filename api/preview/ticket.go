@@ -25,8 +25,10 @@ type claim struct {
 	Session nixspace.ID `json:"s"`
 	Actor   nixspace.ID `json:"a"`
 	Name    string      `json:"n,omitempty"`
-	Expires int64       `json:"e"` // Unix time, milliseconds
-	Nonce   string      `json:"r,omitempty"`
+	// Credential is what they came to the platform by.
+	Credential nixspace.ID `json:"c,omitempty"`
+	Expires    int64       `json:"e"` // Unix time, milliseconds
+	Nonce      string      `json:"r,omitempty"`
 }
 
 // signer signs claims with one key for one use.

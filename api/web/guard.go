@@ -1,9 +1,11 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -12,6 +14,7 @@ import (
 	"github.com/felixge/httpsnoop"
 
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/app/people"
 )
 
 // bodyIdle is how long a client may be silent while it sends a body.
@@ -62,7 +65,8 @@ func (h *Handler) admit(cross *http.CrossOriginProtection, r *http.Request) erro
 	return nil
 }
 
-// user lets only users pass, and puts the one that asks into the context.
+// user lets only users pass, and puts the one that asks, and what they may do, into
+// the context. It ends when they may do less.
 func (h *Handler) user(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		actor, err := h.cfg.Auth.Authenticate(r)
@@ -70,8 +74,51 @@ func (h *Handler) user(next http.Handler) http.Handler {
 			h.fail(w, r, err)
 			return
 		}
-		next.ServeHTTP(w, r.WithContext(nixspace.WithActor(r.Context(), actor)))
+		ctx, done, err := h.cfg.App.Admit(nixspace.WithOrigin(r.Context(), origin(r)), actor)
+		if err != nil {
+			h.fail(w, r, err)
+			return
+		}
+		defer done()
+		next.ServeHTTP(w, r.WithContext(ctx))
 	})
+}
+
+// operation serves a route for users whom the authorizer lets do what it does. Its
+// name is the pattern.
+func (h *Handler) operation(mux *http.ServeMux, pattern string, next http.Handler) {
+	h.operations = append(h.operations, pattern)
+	mux.Handle(pattern, h.user(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, err := people.Authorize(r.Context(), pattern)
+		record := func(err error) {
+			if people.Recorded(pattern) {
+				h.cfg.App.Record(r.Context(), pattern, r.PathValue("ref"), err)
+			}
+		}
+		if err != nil {
+			record(err)
+			h.fail(w, r, err)
+			return
+		}
+		// What lasts is in the trail from its beginning, unless it is refused.
+		out := &outcome{}
+		defer func() { record(out.err) }()
+		next.ServeHTTP(w, r.WithContext(context.WithValue(ctx, outcomeKey{}, out)))
+	})))
+}
+
+// outcome is how a request ended, for the audit trail.
+type outcome struct{ err error }
+
+type outcomeKey struct{}
+
+// origin is where a request came from.
+func origin(r *http.Request) nixspace.Origin {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	return nixspace.Origin{Address: host, Agent: r.UserAgent()}
 }
 
 func (h *Handler) recover(w http.ResponseWriter, r *http.Request) {
@@ -117,6 +164,9 @@ func (h *Handler) problemOf(r *http.Request, err error) problem {
 
 // fail answers with an error.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if out, ok := r.Context().Value(outcomeKey{}).(*outcome); ok {
+		out.err = err
+	}
 	p := h.problemOf(r, err)
 	status := http.StatusInternalServerError
 	switch p.Kind {

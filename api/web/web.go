@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 
 	"github.com/nixspace/nixspace"
@@ -31,6 +32,9 @@ type App interface {
 	ExperimentArtifact(ctx context.Context, ref string, seq int) ([]byte, error)
 	Unpack(ctx context.Context, r io.Reader) (*nixspace.FetchedCode, error)
 	Import(ctx context.Context, file io.ReadSeeker, in transfer.ImportQuery) (*transfer.Imported, error)
+	// Admit returns the context of a request of an actor, which ends when what they
+	// may do becomes less, and what to call when the request has ended.
+	Admit(ctx context.Context, actor nixspace.Actor) (context.Context, func(), error)
 }
 
 var _ App = (*app.App)(nil)
@@ -52,7 +56,7 @@ type Config struct {
 	// "/tools/nixspace", see [CheckPathPrefix]; empty for the whole host. What comes
 	// without it is answered too, for proxies that take it off.
 	PathPrefix string
-	// SignIns answer POST /api/v1/sign-in and sign-out; nil for neither.
+	// SignIns answer POST /api/v1/sign-in, join and sign-out; nil for none.
 	SignIns SignIns
 
 	// SSH serves SSH to those who may work in a session; nil for nobody.
@@ -89,8 +93,9 @@ type Handler struct {
 	cfg  Config
 	root http.Handler
 
-	previews http.Handler // nil for none
-	site     site         // nil for none
+	previews   http.Handler // nil for none
+	operations []string     // the patterns of routes that the authorizer guards
+	site       site         // nil for none
 
 	// streams ends every request that would last as long as its client likes.
 	streams context.Context
@@ -131,6 +136,9 @@ func New(cfg Config) *Handler {
 	return h
 }
 
+// Operations returns the names of the routes that the authorizer guards.
+func (h *Handler) Operations() []string { return slices.Clone(h.operations) }
+
 // ServeHTTP serves one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// What a session serves and what the platform serves share nothing but the
@@ -146,26 +154,26 @@ func (h *Handler) routes() http.Handler {
 	mux := http.NewServeMux()
 	gql := graph.New(graph.Config{App: h.cfg.App, Log: h.cfg.Log, Version: h.cfg.Version})
 	mux.Handle("/graphql", h.user(h.graphql(gql)))
-	mux.Handle("PUT /api/v1/workspaces", h.user(http.HandlerFunc(h.putWorkspace)))
-	mux.Handle("PUT /api/v1/archives", h.user(http.HandlerFunc(h.putArchive)))
-	mux.Handle("GET /api/v1/export", h.user(h.stream(h.export)))
-	mux.Handle("GET /api/v1/experiments/{ref}/runs/{seq}/artifacts", h.user(h.stream(h.artifacts)))
-	mux.Handle("PUT /api/v1/imports", h.user(h.stream(h.putImport)))
-	mux.Handle("GET /api/v1/sessions/{ref}/exec", h.user(h.track(h.exec)))
-	mux.Handle("GET /api/v1/sessions/{ref}/shell", h.user(h.track(h.shell)))
-	mux.Handle("GET /api/v1/sessions/{ref}/logs", h.user(h.stream(h.logs)))
-	mux.Handle("GET /api/v1/sessions/{ref}/dial/{port}", h.user(h.track(h.dial)))
-	mux.Handle("GET /api/v1/sessions/{ref}/files", h.user(h.stream(h.getFiles)))
-	mux.Handle("PUT /api/v1/sessions/{ref}/files", h.user(h.stream(h.putFiles)))
-	mux.Handle("GET /api/v1/sessions/{ref}/list", h.user(h.stream(h.listFiles)))
+	h.operation(mux, "PUT /api/v1/workspaces", http.HandlerFunc(h.putWorkspace))
+	h.operation(mux, "PUT /api/v1/archives", http.HandlerFunc(h.putArchive))
+	h.operation(mux, "GET /api/v1/export", h.stream(h.export))
+	h.operation(mux, "GET /api/v1/experiments/{ref}/runs/{seq}/artifacts", h.stream(h.artifacts))
+	h.operation(mux, "PUT /api/v1/imports", h.stream(h.putImport))
+	h.operation(mux, "GET /api/v1/sessions/{ref}/exec", h.track(h.exec))
+	h.operation(mux, "GET /api/v1/sessions/{ref}/shell", h.track(h.shell))
+	h.operation(mux, "GET /api/v1/sessions/{ref}/logs", h.stream(h.logs))
+	h.operation(mux, "GET /api/v1/sessions/{ref}/dial/{port}", h.track(h.dial))
+	h.operation(mux, "GET /api/v1/sessions/{ref}/files", h.stream(h.getFiles))
+	h.operation(mux, "PUT /api/v1/sessions/{ref}/files", h.stream(h.putFiles))
+	h.operation(mux, "GET /api/v1/sessions/{ref}/list", h.stream(h.listFiles))
 	if h.cfg.SSH != nil {
-		mux.Handle("GET /api/v1/ssh", h.user(http.HandlerFunc(h.sshKey)))
-		mux.Handle("GET /api/v1/sessions/{ref}/ssh", h.user(h.track(h.ssh)))
+		h.operation(mux, "GET /api/v1/ssh", http.HandlerFunc(h.sshKey))
+		h.operation(mux, "GET /api/v1/sessions/{ref}/ssh", h.track(h.ssh))
 	}
 	if h.cfg.Previews != nil {
-		mux.Handle("POST /api/v1/sessions/{ref}/previews", h.user(http.HandlerFunc(h.previewLink)))
-		mux.Handle("POST /api/v1/sessions/{ref}/code", h.user(http.HandlerFunc(h.codeLink)))
-		mux.Handle("POST /api/v1/previews", h.user(http.HandlerFunc(h.previewLink)))
+		h.operation(mux, "POST /api/v1/sessions/{ref}/previews", http.HandlerFunc(h.previewLink))
+		h.operation(mux, "POST /api/v1/sessions/{ref}/code", http.HandlerFunc(h.codeLink))
+		h.operation(mux, "POST /api/v1/previews", http.HandlerFunc(h.previewLink))
 	}
 	for path, handler := range map[string]http.Handler{"GET /healthz": h.cfg.Health, "GET /readyz": h.cfg.Ready} {
 		if handler != nil {
@@ -173,10 +181,11 @@ func (h *Handler) routes() http.Handler {
 		}
 	}
 	if h.cfg.Metrics != nil {
-		mux.Handle("GET /metrics", h.user(h.cfg.Metrics))
+		h.operation(mux, "GET /metrics", h.cfg.Metrics)
 	}
 	if h.cfg.SignIns != nil {
 		mux.HandleFunc("POST /api/v1/sign-in", h.signIn)
+		mux.HandleFunc("POST /api/v1/join", h.join)
 		mux.HandleFunc("POST /api/v1/sign-out", h.signOut)
 	}
 	if h.site == nil {

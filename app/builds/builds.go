@@ -22,7 +22,7 @@ func (a *UseCases) OpenBuild(ctx context.Context, tx records.Tx, version nixspac
 		return nil, err
 	}
 	if !present {
-		if err := a.jobs.EnqueueBuild(ctx, tx, b.ID); err != nil {
+		if err := a.jobs.EnqueueBuild(ctx, records.Plain(tx), b.ID); err != nil {
 			return nil, err
 		}
 	}

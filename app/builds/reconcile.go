@@ -23,7 +23,7 @@ func (a *UseCases) Reconcile(ctx context.Context) error {
 					return err
 				}
 			}
-			return a.jobs.EnqueueBuild(ctx, tx, b.ID)
+			return a.jobs.EnqueueBuild(ctx, records.Plain(tx), b.ID)
 		})
 		if err != nil {
 			return err

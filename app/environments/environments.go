@@ -84,6 +84,9 @@ func (a *UseCases) Branch(ctx context.Context, in Branch) (*nixspace.Environment
 			ID: nixspace.NewID(), ProjectID: from.ProjectID, Project: from.Project, Name: in.Name, ParentID: from.ID,
 			CreatedAt: at, UpdatedAt: at, CreatedBy: actor.ID,
 		}
+		if from.Visibility == nixspace.VisibilityPrivate {
+			env.Visibility = from.Visibility // what nobody sees is not shown by a branch of it
+		}
 		v = base
 		if def != nil {
 			var err error

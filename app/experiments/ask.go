@@ -97,7 +97,7 @@ func (u *UseCases) queue(ctx context.Context, e *nixspace.Experiment) error {
 		if err := tx.Experiments().Create(ctx, e); err != nil {
 			return err
 		}
-		return u.cfg.Jobs.EnqueueExperiment(ctx, tx, e.ID)
+		return u.cfg.Jobs.EnqueueExperiment(ctx, records.Plain(tx), e.ID)
 	})
 }
 

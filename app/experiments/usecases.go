@@ -201,7 +201,7 @@ func (u *UseCases) ResumeExperiment(ctx context.Context, ref string) (*nixspace.
 		if moved, err := tx.Experiments().Step(ctx, e, was); err != nil || !moved {
 			return err
 		}
-		return u.cfg.Jobs.EnqueueExperiment(ctx, tx, e.ID)
+		return u.cfg.Jobs.EnqueueExperiment(ctx, records.Plain(tx), e.ID)
 	})
 	if err != nil {
 		return nil, err

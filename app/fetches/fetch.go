@@ -53,7 +53,7 @@ func (u *UseCases) FetchSource(ctx context.Context, in FetchSource) (*nixspace.S
 		if err := tx.Fetches().Create(ctx, f); err != nil {
 			return err
 		}
-		return u.cfg.Jobs.EnqueueFetch(ctx, tx, f.ID)
+		return u.cfg.Jobs.EnqueueFetch(ctx, records.Plain(tx), f.ID)
 	})
 	if err != nil {
 		u.forget(f.ID)
@@ -196,7 +196,7 @@ func (u *UseCases) Reconcile(ctx context.Context) error {
 					return err
 				}
 			}
-			return u.cfg.Jobs.EnqueueFetch(ctx, tx, f.ID)
+			return u.cfg.Jobs.EnqueueFetch(ctx, records.Plain(tx), f.ID)
 		})
 		if err != nil {
 			return err

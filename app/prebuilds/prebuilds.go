@@ -80,7 +80,7 @@ func (u *UseCases) queue(ctx context.Context, actor nixspace.Actor, tx records.T
 	if err != nil {
 		return err
 	}
-	if err := u.cfg.Jobs.EnqueuePrebuild(ctx, tx, p.ID); err != nil {
+	if err := u.cfg.Jobs.EnqueuePrebuild(ctx, records.Plain(tx), p.ID); err != nil {
 		return err
 	}
 	return event(ctx, tx, actor, p, "queued", "its setup is to be prepared")
@@ -310,7 +310,7 @@ func (u *UseCases) Reconcile(ctx context.Context) error {
 					return err
 				}
 			}
-			return u.cfg.Jobs.EnqueuePrebuild(ctx, tx, p.ID)
+			return u.cfg.Jobs.EnqueuePrebuild(ctx, records.Plain(tx), p.ID)
 		})
 		if err != nil {
 			return err

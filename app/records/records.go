@@ -47,7 +47,7 @@ func (r *Records) Owner(ctx context.Context, name string) (nixspace.Actor, error
 }
 
 // Write runs fn in a transaction on behalf of the context's actor, whose user
-// record exists by then.
+// record exists by then, and within what they may do (see [nixspace.Access]).
 func (r *Records) Write(ctx context.Context, fn func(nixspace.Actor, Tx) error) error {
 	actor, err := nixspace.ActorFrom(ctx)
 	if err != nil {
@@ -62,13 +62,14 @@ func (r *Records) Write(ctx context.Context, fn func(nixspace.Actor, Tx) error) 
 		id, _ = r.users.LoadOrStore(actor.Name, u.ID)
 	}
 	actor.ID = id.(nixspace.ID)
-	return r.Store.InTx(ctx, func(tx Tx) error { return fn(actor, tx) })
+	return r.Store.InTx(ctx, func(tx Tx) error { return fn(actor, scoped(ctx, tx)) })
 }
 
-// Read gives access to the records on behalf of the context's actor.
+// Read gives access to the records on behalf of the context's actor: to those that
+// they may see (see [nixspace.Access]).
 func (r *Records) Read(ctx context.Context) (Tx, error) {
 	if _, err := nixspace.ActorFrom(ctx); err != nil {
 		return nil, err
 	}
-	return r.Store.Read(), nil
+	return scoped(ctx, r.Store.Read()), nil
 }

@@ -31,8 +31,9 @@ func NewTasks() *Tasks {
 	return &Tasks{ctx: ctx, cancel: cancel}
 }
 
-// Start runs fn with the values of ctx, without its end: fn's context ends with
-// close, for cause errShutdown. It fails once close was called.
+// Start runs fn with the values of ctx, without its end and without the bounds of
+// its actor's access: who asked was allowed to. fn's context ends with close, for
+// cause errShutdown. It fails once close was called.
 func (t *Tasks) Start(ctx context.Context, fn func(context.Context)) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -41,7 +42,7 @@ func (t *Tasks) Start(ctx context.Context, fn func(context.Context)) error {
 			WithHint("try again once it runs")
 	}
 	t.wg.Add(1)
-	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	ctx, cancel := context.WithCancelCause(nixspace.WithAccess(context.WithoutCancel(ctx), nil))
 	stop := context.AfterFunc(t.ctx, func() { cancel(ErrShutdown) })
 	go func() {
 		defer t.wg.Done()

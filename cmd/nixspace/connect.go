@@ -1,6 +1,9 @@
 package main
 
 import (
+	"cmp"
+	"strings"
+
 	"github.com/nixspace/nixspace/cmd/nixspace/client"
 	"github.com/nixspace/nixspace/internal/statedir"
 )
@@ -25,6 +28,12 @@ func (g *globals) server() (address, token string, err error) {
 	if address == "" {
 		s, err := statedir.FindServer(dir)
 		if err != nil {
+			// No server here: the one that somebody signed in to.
+			if l, loginErr := readLogins(); loginErr == nil && g.State == "" {
+				if found, ok := l.find(""); ok {
+					return found.URL, cmp.Or(token, found.Token), nil
+				}
+			}
 			return "", "", err
 		}
 		address = s.URL
@@ -35,6 +44,13 @@ func (g *globals) server() (address, token string, err error) {
 		// The token of the local server, but only for the local server.
 		if s, err := statedir.FindServer(dir); err == nil && s.URL == address {
 			token = s.Token
+		}
+	}
+	if token == "" {
+		if l, err := readLogins(); err == nil {
+			if found, ok := l.find(strings.TrimSuffix(address, "/")); ok {
+				token = found.Token
+			}
 		}
 	}
 	return address, token, nil

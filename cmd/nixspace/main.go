@@ -98,6 +98,14 @@ type commands struct {
 	Check       checkCmd       `cmd:"" group:"experiments" help:"Run the checks of environments."`
 	Upgrades    upgradesCmd    `cmd:"" group:"experiments" help:"Try newer versions of what an environment uses."`
 	Experiments experimentsCmd `cmd:"" group:"experiments" help:"List what was compared, bisected, checked and run side by side; show it, go on with it."`
+	Login       loginCmd       `cmd:"" group:"people" help:"Sign in to a server of a team."`
+	Logout      logoutCmd      `cmd:"" group:"people" help:"Sign out of a server."`
+	Token       tokenCmd       `cmd:"" group:"people" help:"Make, list and end what lets programs and browsers in."`
+	User        userCmd        `cmd:"" group:"people" help:"Invite people, list them, and change what they are."`
+	Team        teamCmd        `cmd:"" group:"people" help:"Make and change teams."`
+	Member      memberCmd      `cmd:"" group:"people" help:"Say who may do what in a project."`
+	Visibility  visibilityCmd  `cmd:"" group:"people" help:"Say who may see an environment."`
+	Audit       auditCmd       `cmd:"" group:"people" help:"Print who did what, when and from where."`
 
 	GC         gcCmd         `cmd:"" name:"gc" group:"other" help:"Remove what nothing needs any more: old sessions, files, links; or say what would go."`
 	Catalog    catalogCmd    `cmd:"" group:"other" help:"List, search, fetch and update packages."`
@@ -197,6 +205,7 @@ func newParser(tree *commands, std streams, exit func(int)) (*kong.Kong, error) 
 			{Key: "history", Title: "History"},
 			{Key: "sessions", Title: "Sessions"},
 			{Key: "experiments", Title: "Experiments"},
+			{Key: "people", Title: "People"},
 			{Key: "other", Title: "Other"},
 		}),
 		kong.Vars{"state_dir": "/var/lib/nixspace for root, else ~/.local/share/nixspace"},

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/nixspace/nixspace/api/auth"
 )
@@ -15,7 +16,10 @@ func (*webCmd) Run(g *globals, std streams) error {
 	if err != nil {
 		return err
 	}
-	link := address + "/sign-in#" + auth.SignInCode(token)
+	link := address
+	if !strings.HasPrefix(token, "nxt_") { // the local owner's
+		link += "/sign-in#" + auth.SignInCode(token)
+	}
 	if g.JSON {
 		return json.NewEncoder(std.Out).Encode(map[string]string{"url": link})
 	}

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/nixspace/nixspace"
@@ -10,10 +11,11 @@ import (
 type environments struct{ q *db.Queries }
 
 func (s environments) Create(ctx context.Context, e *nixspace.Environment, first nixspace.HeadMove) error {
+	e.Visibility = cmp.Or(e.Visibility, nixspace.VisibilityTeam)
 	err := s.q.InsertEnvironment(ctx, db.InsertEnvironmentParams{
 		ID: e.ID, Hash: e.Hash, ParentID: nullID(e.ParentID), Name: e.Name, FlakeContent: e.FlakeContent,
 		CreatedAt: e.CreatedAt, CreatedBy: e.CreatedBy, ProjectID: e.ProjectID, HeadVersionID: e.Head,
-		UpdatedAt: e.UpdatedAt, Action: string(first.Action), Message: first.Message, Actor: first.Actor,
+		UpdatedAt: e.UpdatedAt, Visibility: string(e.Visibility), Action: string(first.Action), Message: first.Message, Actor: first.Actor,
 	})
 	return nameTaken(err, e, "create an environment")
 }
@@ -139,6 +141,6 @@ func environment(row db.Environment, slug string) *nixspace.Environment {
 	return &nixspace.Environment{
 		ID: row.ID, ProjectID: row.ProjectID, Project: slug, Name: row.Name, ParentID: idOf(row.ParentID),
 		Hash: row.Hash, FlakeContent: row.FlakeContent, Head: row.HeadVersionID, Protected: row.Protected, DeletedAt: timeOf(row.DeletedAt),
-		CreatedAt: row.CreatedAt.UTC(), UpdatedAt: row.UpdatedAt.UTC(), CreatedBy: row.CreatedBy,
+		CreatedAt: row.CreatedAt.UTC(), UpdatedAt: row.UpdatedAt.UTC(), CreatedBy: row.CreatedBy, Visibility: nixspace.Visibility(row.Visibility),
 	}
 }

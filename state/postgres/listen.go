@@ -21,6 +21,7 @@ var channels = map[string]nixspace.NoticeTopic{
 	"nixspace_fetch":      nixspace.NoticeFetch,
 	"nixspace_prebuild":   nixspace.NoticePrebuild,
 	"nixspace_experiment": nixspace.NoticeExperiment,
+	"nixspace_access":     nixspace.NoticeAccess,
 }
 
 // noticeHub hands what one listening connection hears to many subscribers. The

@@ -127,6 +127,7 @@ func (t *tx) Git() nixspace.GitStore                      { return gitSettings{t
 func (t *tx) Events() nixspace.EventStore                 { return events{t.q} }
 func (t *tx) Experiments() nixspace.ExperimentStore       { return experiments{t.q} }
 func (t *tx) ExperimentRuns() nixspace.ExperimentRunStore { return experimentRuns{t.q} }
+func (t *tx) People() nixspace.PeopleStore                { return people{t.q} }
 
 // PgxTx returns the transaction below, for the job queue, which inserts its jobs
 // in the transaction that asks for them; nil outside of one. It is not part of

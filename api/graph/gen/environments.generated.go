@@ -28,9 +28,13 @@ type EnvironmentResolver interface {
 	Sessions(ctx context.Context, obj *nixspace.Environment, all *bool) ([]nixspace.Session, error)
 
 	Code(ctx context.Context, obj *nixspace.Environment) (*model.Code, error)
+
+	Visibility(ctx context.Context, obj *nixspace.Environment) (nixspace.Visibility, error)
+	Role(ctx context.Context, obj *nixspace.Environment) (*nixspace.Role, error)
 }
 type ProjectResolver interface {
 	Environments(ctx context.Context, obj *nixspace.Project, first *int, after *string) (*model.EnvironmentConnection, error)
+	Role(ctx context.Context, obj *nixspace.Project) (*nixspace.Role, error)
 	Readme(ctx context.Context, obj *nixspace.Project) (*fetches.Readme, error)
 }
 type VersionResolver interface {
@@ -903,6 +907,52 @@ func (ec *executionContext) fieldContext_Environment_deletedAt(_ context.Context
 	return graphql.NewScalarFieldContext("Environment", field, false, false, "Time")
 }
 
+func (ec *executionContext) _Environment_visibility(ctx context.Context, field graphql.CollectedField, obj *nixspace.Environment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Environment_visibility(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Environment().Visibility(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v nixspace.Visibility) graphql.Marshaler {
+			return ec.marshalNVisibility2githubᚗcomᚋnixspaceᚋnixspaceᚐVisibility(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Environment_visibility(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Environment", field, true, true, "Visibility")
+}
+
+func (ec *executionContext) _Environment_role(ctx context.Context, field graphql.CollectedField, obj *nixspace.Environment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Environment_role(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Environment().Role(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *nixspace.Role) graphql.Marshaler {
+			return ec.marshalORole2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚐRole(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Environment_role(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Environment", field, true, true, "Role")
+}
+
 func (ec *executionContext) _EnvironmentConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *model.EnvironmentConnection) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -1331,6 +1381,29 @@ func (ec *executionContext) fieldContext_Project_environments(ctx context.Contex
 		return fc, err
 	}
 	return fc, nil
+}
+
+func (ec *executionContext) _Project_role(ctx context.Context, field graphql.CollectedField, obj *nixspace.Project) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Project_role(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Project().Role(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *nixspace.Role) graphql.Marshaler {
+			return ec.marshalORole2ᚖgithubᚗcomᚋnixspaceᚋnixspaceᚐRole(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Project_role(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Project", field, true, true, "Role")
 }
 
 func (ec *executionContext) _Project_readme(ctx context.Context, field graphql.CollectedField, obj *nixspace.Project) (ret graphql.Marshaler) {
@@ -2847,6 +2920,18 @@ func (ec *executionContext) _Environment(ctx context.Context, sel ast.SelectionS
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "visibility":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Environment_visibility(ctx, field, obj)
+				})
+		case "role":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Environment_role(ctx, field, obj)
+				})
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -3016,6 +3101,12 @@ func (ec *executionContext) _Project(ctx context.Context, sel ast.SelectionSet, 
 				true, true,
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Project_environments(ctx, field, obj)
+				})
+		case "role":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Project_role(ctx, field, obj)
 				})
 		case "readme":
 			out.ResolveConcurrently(ec.OperationContext, &deferred, i,

@@ -1580,6 +1580,35 @@ func (ec *executionContext) marshalNID2githubᚗcomᚋnixspaceᚋnixspaceᚐID(c
 	return res
 }
 
+func (ec *executionContext) unmarshalNID2ᚕgithubᚗcomᚋnixspaceᚋnixspaceᚐIDᚄ(ctx context.Context, v any) ([]nixspace.ID, error) {
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]nixspace.ID, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNID2githubᚗcomᚋnixspaceᚋnixspaceᚐID(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) marshalNID2ᚕgithubᚗcomᚋnixspaceᚋnixspaceᚐIDᚄ(ctx context.Context, sel ast.SelectionSet, v []nixspace.ID) graphql.Marshaler {
+	ret := make(graphql.Array, len(v))
+	for i := range v {
+		ret[i] = ec.marshalNID2githubᚗcomᚋnixspaceᚋnixspaceᚐID(ctx, sel, v[i])
+	}
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
 func (ec *executionContext) unmarshalNInt2int(ctx context.Context, v any) (int, error) {
 	res, err := graphql.UnmarshalInt(v)
 	return res, graphql.ErrorOnPath(ctx, err)

@@ -14,6 +14,7 @@ import (
 	"github.com/nixspace/nixspace/app/environments"
 	"github.com/nixspace/nixspace/app/experiments"
 	"github.com/nixspace/nixspace/app/fetches"
+	"github.com/nixspace/nixspace/app/people"
 	"github.com/nixspace/nixspace/app/sessions"
 	gqlparser "github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -30,6 +31,7 @@ type ResolverRoot interface {
 	BlameLine() BlameLineResolver
 	Build() BuildResolver
 	CommandUsage() CommandUsageResolver
+	Credential() CredentialResolver
 	Environment() EnvironmentResolver
 	Experiment() ExperimentResolver
 	ExperimentRun() ExperimentRunResolver
@@ -39,6 +41,7 @@ type ResolverRoot interface {
 	GitSettings() GitSettingsResolver
 	HeadMove() HeadMoveResolver
 	LogEntry() LogEntryResolver
+	Member() MemberResolver
 	Merge() MergeResolver
 	Mutation() MutationResolver
 	Prebuild() PrebuildResolver
@@ -50,13 +53,26 @@ type ResolverRoot interface {
 	Subscription() SubscriptionResolver
 	Tag() TagResolver
 	Terminal() TerminalResolver
+	User() UserResolver
 	Version() VersionResolver
+	Viewer() ViewerResolver
 }
 
 type DirectiveRoot struct {
 }
 
 type ComplexityRoot struct {
+	AuditEntry struct {
+		Actor      func(childComplexity int) int
+		At         func(childComplexity int) int
+		Credential func(childComplexity int) int
+		From       func(childComplexity int) int
+		Operation  func(childComplexity int) int
+		Outcome    func(childComplexity int) int
+		Seq        func(childComplexity int) int
+		Target     func(childComplexity int) int
+	}
+
 	BeganPrebuilt struct {
 		Earlier  func(childComplexity int) int
 		Prebuild func(childComplexity int) int
@@ -168,6 +184,19 @@ type ComplexityRoot struct {
 		Project     func(childComplexity int) int
 	}
 
+	Credential struct {
+		Cap        func(childComplexity int) int
+		CreatedAt  func(childComplexity int) int
+		Current    func(childComplexity int) int
+		ExpiresAt  func(childComplexity int) int
+		From       func(childComplexity int) int
+		ID         func(childComplexity int) int
+		Kind       func(childComplexity int) int
+		LastUsedAt func(childComplexity int) int
+		Name       func(childComplexity int) int
+		Projects   func(childComplexity int) int
+	}
+
 	DataMigration struct {
 		Bytes     func(childComplexity int) int
 		Databases func(childComplexity int) int
@@ -272,9 +301,11 @@ type ComplexityRoot struct {
 		Project      func(childComplexity int) int
 		Protected    func(childComplexity int) int
 		Ref          func(childComplexity int) int
+		Role         func(childComplexity int) int
 		Sessions     func(childComplexity int, all *bool) int
 		UpdatedAt    func(childComplexity int) int
 		Versions     func(childComplexity int, first *int, after *string) int
+		Visibility   func(childComplexity int) int
 	}
 
 	EnvironmentConnection struct {
@@ -421,6 +452,11 @@ type ComplexityRoot struct {
 		Name        func(childComplexity int) int
 	}
 
+	Granted struct {
+		Credential func(childComplexity int) int
+		Secret     func(childComplexity int) int
+	}
+
 	HeadMove struct {
 		Action  func(childComplexity int) int
 		Actor   func(childComplexity int) int
@@ -490,6 +526,13 @@ type ComplexityRoot struct {
 		Terminals func(childComplexity int) int
 	}
 
+	Member struct {
+		CreatedAt func(childComplexity int) int
+		Name      func(childComplexity int) int
+		Role      func(childComplexity int) int
+		Team      func(childComplexity int) int
+	}
+
 	Merge struct {
 		Actor       func(childComplexity int) int
 		CreatedAt   func(childComplexity int) int
@@ -540,23 +583,33 @@ type ComplexityRoot struct {
 		CherryPick          func(childComplexity int, input environments.Pick) int
 		CloseTerminal       func(childComplexity int, session string, name string) int
 		CollectGarbage      func(childComplexity int, input model.CollectGarbageInput) int
+		ConfirmTotp         func(childComplexity int, code string) int
 		ControlService      func(childComplexity int, session string, name string, action nixspace.ServiceAction) int
 		CreateProject       func(childComplexity int, input environments.CreateProject) int
 		CreateTag           func(childComplexity int, input environments.CreateTag) int
+		CreateTeam          func(childComplexity int, name string) int
+		CreateToken         func(childComplexity int, input people.CreateToken) int
 		DeleteEnvironment   func(childComplexity int, ref string) int
 		DeleteTag           func(childComplexity int, ref string) int
+		DeleteTeam          func(childComplexity int, name string) int
 		DeleteTemplate      func(childComplexity int, name string) int
+		EnrolTotp           func(childComplexity int) int
 		FetchSource         func(childComplexity int, input fetches.FetchSource) int
 		Fork                func(childComplexity int, input sessions.Fork) int
 		HibernateSession    func(childComplexity int, ref string) int
+		Invite              func(childComplexity int, input people.Invite) int
 		Merge               func(childComplexity int, input environments.Merge) int
 		MigrateData         func(childComplexity int, input sessions.MigrateData) int
 		ProtectEnvironment  func(childComplexity int, ref string, protected bool) int
+		PutMember           func(childComplexity int, project string, name string, role nixspace.Role) int
+		PutTeamMember       func(childComplexity int, team string, user string, member bool) int
 		RecoverSession      func(childComplexity int, ref string, force bool) int
 		RemoveGitCredential func(childComplexity int, host string) int
+		RemoveMember        func(childComplexity int, project string, name string) int
 		RemovePrebuild      func(childComplexity int, id nixspace.ID) int
 		RemoveSession       func(childComplexity int, ref string) int
 		RemoveSnapshot      func(childComplexity int, ref string) int
+		RemoveTotp          func(childComplexity int, password string) int
 		RenameEnvironment   func(childComplexity int, ref string, name string) int
 		RepeatExperiment    func(childComplexity int, ref string) int
 		RequestPrebuild     func(childComplexity int, ref string, again bool) int
@@ -564,10 +617,14 @@ type ComplexityRoot struct {
 		ResumeExperiment    func(childComplexity int, ref string) int
 		ResumeSession       func(childComplexity int, ref string) int
 		Revert              func(childComplexity int, input environments.Pick) int
+		RevokeToken         func(childComplexity int, ref string) int
 		Rollback            func(childComplexity int, input environments.Rollback) int
 		SaveTemplate        func(childComplexity int, input fetches.SaveTemplate) int
 		SetGitCredential    func(childComplexity int, input model.SetGitCredentialInput) int
 		SetGitIdentity      func(childComplexity int, name string, email string) int
+		SetPassword         func(childComplexity int, old string, new string) int
+		SetUser             func(childComplexity int, input people.SetUser) int
+		SetVisibility       func(childComplexity int, ref string, visibility nixspace.Visibility) int
 		StartExperiment     func(childComplexity int, input experiments.Start) int
 		StartSession        func(childComplexity int, input sessions.StartSession) int
 		StopSession         func(childComplexity int, ref string) int
@@ -672,6 +729,7 @@ type ComplexityRoot struct {
 		Environments func(childComplexity int, first *int, after *string) int
 		ID           func(childComplexity int) int
 		Readme       func(childComplexity int) int
+		Role         func(childComplexity int) int
 		Slug         func(childComplexity int) int
 		Source       func(childComplexity int) int
 		Workspace    func(childComplexity int) int
@@ -684,6 +742,7 @@ type ComplexityRoot struct {
 	}
 
 	Query struct {
+		Audit              func(childComplexity int, filter model.AuditFilterInput, first *int, after *int64) int
 		Blame              func(childComplexity int, ref string) int
 		Build              func(childComplexity int, id nixspace.ID) int
 		Detect             func(childComplexity int, workspace string, name string) int
@@ -695,6 +754,7 @@ type ComplexityRoot struct {
 		FlakeManifest      func(childComplexity int, input fetches.FlakeQuery) int
 		GitSettings        func(childComplexity int) int
 		Log                func(childComplexity int, refs []string, project *string, first *int, after *string) int
+		Members            func(childComplexity int, project string) int
 		Merge              func(childComplexity int, id nixspace.ID) int
 		MergeBases         func(childComplexity int, a string, b string) int
 		MergePreview       func(childComplexity int, input environments.Merge) int
@@ -714,7 +774,10 @@ type ComplexityRoot struct {
 		SourceFetch        func(childComplexity int, id nixspace.ID) int
 		Suggestions        func(childComplexity int, ref string) int
 		Tags               func(childComplexity int, project *string) int
+		Teams              func(childComplexity int) int
 		Templates          func(childComplexity int) int
+		Tokens             func(childComplexity int) int
+		Users              func(childComplexity int) int
 		Version            func(childComplexity int, ref string) int
 		Viewer             func(childComplexity int) int
 		Why                func(childComplexity int, ref string, what string, all bool) int
@@ -892,6 +955,13 @@ type ComplexityRoot struct {
 		Version   func(childComplexity int) int
 	}
 
+	Team struct {
+		CreatedAt func(childComplexity int) int
+		ID        func(childComplexity int) int
+		Members   func(childComplexity int) int
+		Name      func(childComplexity int) int
+	}
+
 	Template struct {
 		Description func(childComplexity int) int
 		From        func(childComplexity int) int
@@ -918,6 +988,22 @@ type ComplexityRoot struct {
 	TextDiff struct {
 		Diff func(childComplexity int) int
 		Path func(childComplexity int) int
+	}
+
+	Totp struct {
+		Secret func(childComplexity int) int
+		URI    func(childComplexity int) int
+	}
+
+	User struct {
+		CreatedAt   func(childComplexity int) int
+		DisabledAt  func(childComplexity int) int
+		Email       func(childComplexity int) int
+		HasPassword func(childComplexity int) int
+		HasTotp     func(childComplexity int) int
+		Name        func(childComplexity int) int
+		Standing    func(childComplexity int) int
+		UserID      func(childComplexity int) int
 	}
 
 	UserFlake struct {
@@ -956,8 +1042,12 @@ type ComplexityRoot struct {
 	}
 
 	Viewer struct {
-		ID   func(childComplexity int) int
-		Name func(childComplexity int) int
+		HasPassword func(childComplexity int) int
+		HasTotp     func(childComplexity int) int
+		ID          func(childComplexity int) int
+		Local       func(childComplexity int) int
+		Name        func(childComplexity int) int
+		Standing    func(childComplexity int) int
 	}
 }
 
@@ -974,6 +1064,55 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 	ec := newExecutionContext(nil, e, nil)
 	_ = ec
 	switch typeName + "." + field {
+
+	case "AuditEntry.actor":
+		if e.ComplexityRoot.AuditEntry.Actor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntry.Actor(childComplexity), true
+	case "AuditEntry.at":
+		if e.ComplexityRoot.AuditEntry.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntry.At(childComplexity), true
+	case "AuditEntry.credential":
+		if e.ComplexityRoot.AuditEntry.Credential == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntry.Credential(childComplexity), true
+	case "AuditEntry.from":
+		if e.ComplexityRoot.AuditEntry.From == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntry.From(childComplexity), true
+	case "AuditEntry.operation":
+		if e.ComplexityRoot.AuditEntry.Operation == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntry.Operation(childComplexity), true
+	case "AuditEntry.outcome":
+		if e.ComplexityRoot.AuditEntry.Outcome == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntry.Outcome(childComplexity), true
+	case "AuditEntry.seq":
+		if e.ComplexityRoot.AuditEntry.Seq == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntry.Seq(childComplexity), true
+	case "AuditEntry.target":
+		if e.ComplexityRoot.AuditEntry.Target == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntry.Target(childComplexity), true
 
 	case "BeganPrebuilt.earlier":
 		if e.ComplexityRoot.BeganPrebuilt.Earlier == nil {
@@ -1373,6 +1512,67 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.CreateProjectPayload.Project(childComplexity), true
+
+	case "Credential.cap":
+		if e.ComplexityRoot.Credential.Cap == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Credential.Cap(childComplexity), true
+	case "Credential.createdAt":
+		if e.ComplexityRoot.Credential.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Credential.CreatedAt(childComplexity), true
+	case "Credential.current":
+		if e.ComplexityRoot.Credential.Current == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Credential.Current(childComplexity), true
+	case "Credential.expiresAt":
+		if e.ComplexityRoot.Credential.ExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Credential.ExpiresAt(childComplexity), true
+	case "Credential.madeFrom":
+		if e.ComplexityRoot.Credential.From == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Credential.From(childComplexity), true
+	case "Credential.id":
+		if e.ComplexityRoot.Credential.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Credential.ID(childComplexity), true
+	case "Credential.kind":
+		if e.ComplexityRoot.Credential.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Credential.Kind(childComplexity), true
+	case "Credential.lastUsedAt":
+		if e.ComplexityRoot.Credential.LastUsedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Credential.LastUsedAt(childComplexity), true
+	case "Credential.name":
+		if e.ComplexityRoot.Credential.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Credential.Name(childComplexity), true
+	case "Credential.projects":
+		if e.ComplexityRoot.Credential.Projects == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Credential.Projects(childComplexity), true
 
 	case "DataMigration.bytes":
 		if e.ComplexityRoot.DataMigration.Bytes == nil {
@@ -1822,6 +2022,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Environment.Ref(childComplexity), true
+	case "Environment.role":
+		if e.ComplexityRoot.Environment.Role == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Environment.Role(childComplexity), true
 	case "Environment.sessions":
 		if e.ComplexityRoot.Environment.Sessions == nil {
 			break
@@ -1850,6 +2056,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Environment.Versions(childComplexity, args["first"].(*int), args["after"].(*string)), true
+	case "Environment.visibility":
+		if e.ComplexityRoot.Environment.Visibility == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Environment.Visibility(childComplexity), true
 
 	case "EnvironmentConnection.nodes":
 		if e.ComplexityRoot.EnvironmentConnection.Nodes == nil {
@@ -2431,6 +2643,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.GitSettings.Name(childComplexity), true
 
+	case "Granted.credential":
+		if e.ComplexityRoot.Granted.Credential == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Granted.Credential(childComplexity), true
+	case "Granted.secret":
+		if e.ComplexityRoot.Granted.Secret == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Granted.Secret(childComplexity), true
+
 	case "HeadMove.action":
 		if e.ComplexityRoot.HeadMove.Action == nil {
 			break
@@ -2708,6 +2933,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.MachineView.Terminals(childComplexity), true
+
+	case "Member.createdAt":
+		if e.ComplexityRoot.Member.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Member.CreatedAt(childComplexity), true
+	case "Member.name":
+		if e.ComplexityRoot.Member.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Member.Name(childComplexity), true
+	case "Member.role":
+		if e.ComplexityRoot.Member.Role == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Member.Role(childComplexity), true
+	case "Member.team":
+		if e.ComplexityRoot.Member.Team == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Member.Team(childComplexity), true
 
 	case "Merge.actor":
 		if e.ComplexityRoot.Merge.Actor == nil {
@@ -3017,6 +3267,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CollectGarbage(childComplexity, args["input"].(model.CollectGarbageInput)), true
+	case "Mutation.confirmTotp":
+		if e.ComplexityRoot.Mutation.ConfirmTotp == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_confirmTotp_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ConfirmTotp(childComplexity, args["code"].(string)), true
 	case "Mutation.controlService":
 		if e.ComplexityRoot.Mutation.ControlService == nil {
 			break
@@ -3050,6 +3311,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CreateTag(childComplexity, args["input"].(environments.CreateTag)), true
+	case "Mutation.createTeam":
+		if e.ComplexityRoot.Mutation.CreateTeam == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_createTeam_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CreateTeam(childComplexity, args["name"].(string)), true
+	case "Mutation.createToken":
+		if e.ComplexityRoot.Mutation.CreateToken == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_createToken_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CreateToken(childComplexity, args["input"].(people.CreateToken)), true
 	case "Mutation.deleteEnvironment":
 		if e.ComplexityRoot.Mutation.DeleteEnvironment == nil {
 			break
@@ -3072,6 +3355,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.DeleteTag(childComplexity, args["ref"].(string)), true
+	case "Mutation.deleteTeam":
+		if e.ComplexityRoot.Mutation.DeleteTeam == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_deleteTeam_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.DeleteTeam(childComplexity, args["name"].(string)), true
 	case "Mutation.deleteTemplate":
 		if e.ComplexityRoot.Mutation.DeleteTemplate == nil {
 			break
@@ -3083,6 +3377,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.DeleteTemplate(childComplexity, args["name"].(string)), true
+	case "Mutation.enrolTotp":
+		if e.ComplexityRoot.Mutation.EnrolTotp == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mutation.EnrolTotp(childComplexity), true
 	case "Mutation.fetchSource":
 		if e.ComplexityRoot.Mutation.FetchSource == nil {
 			break
@@ -3116,6 +3416,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.HibernateSession(childComplexity, args["ref"].(string)), true
+	case "Mutation.invite":
+		if e.ComplexityRoot.Mutation.Invite == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_invite_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.Invite(childComplexity, args["input"].(people.Invite)), true
 	case "Mutation.merge":
 		if e.ComplexityRoot.Mutation.Merge == nil {
 			break
@@ -3149,6 +3460,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ProtectEnvironment(childComplexity, args["ref"].(string), args["protected"].(bool)), true
+	case "Mutation.putMember":
+		if e.ComplexityRoot.Mutation.PutMember == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_putMember_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.PutMember(childComplexity, args["project"].(string), args["name"].(string), args["role"].(nixspace.Role)), true
+	case "Mutation.putTeamMember":
+		if e.ComplexityRoot.Mutation.PutTeamMember == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_putTeamMember_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.PutTeamMember(childComplexity, args["team"].(string), args["user"].(string), args["member"].(bool)), true
 	case "Mutation.recoverSession":
 		if e.ComplexityRoot.Mutation.RecoverSession == nil {
 			break
@@ -3171,6 +3504,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RemoveGitCredential(childComplexity, args["host"].(string)), true
+	case "Mutation.removeMember":
+		if e.ComplexityRoot.Mutation.RemoveMember == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_removeMember_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RemoveMember(childComplexity, args["project"].(string), args["name"].(string)), true
 	case "Mutation.removePrebuild":
 		if e.ComplexityRoot.Mutation.RemovePrebuild == nil {
 			break
@@ -3204,6 +3548,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RemoveSnapshot(childComplexity, args["ref"].(string)), true
+	case "Mutation.removeTotp":
+		if e.ComplexityRoot.Mutation.RemoveTotp == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_removeTotp_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RemoveTotp(childComplexity, args["password"].(string)), true
 	case "Mutation.renameEnvironment":
 		if e.ComplexityRoot.Mutation.RenameEnvironment == nil {
 			break
@@ -3281,6 +3636,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.Revert(childComplexity, args["input"].(environments.Pick)), true
+	case "Mutation.revokeToken":
+		if e.ComplexityRoot.Mutation.RevokeToken == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_revokeToken_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RevokeToken(childComplexity, args["ref"].(string)), true
 	case "Mutation.rollback":
 		if e.ComplexityRoot.Mutation.Rollback == nil {
 			break
@@ -3325,6 +3691,39 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SetGitIdentity(childComplexity, args["name"].(string), args["email"].(string)), true
+	case "Mutation.setPassword":
+		if e.ComplexityRoot.Mutation.SetPassword == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_setPassword_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SetPassword(childComplexity, args["old"].(string), args["new"].(string)), true
+	case "Mutation.setUser":
+		if e.ComplexityRoot.Mutation.SetUser == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_setUser_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SetUser(childComplexity, args["input"].(people.SetUser)), true
+	case "Mutation.setVisibility":
+		if e.ComplexityRoot.Mutation.SetVisibility == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_setVisibility_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SetVisibility(childComplexity, args["ref"].(string), args["visibility"].(nixspace.Visibility)), true
 	case "Mutation.startExperiment":
 		if e.ComplexityRoot.Mutation.StartExperiment == nil {
 			break
@@ -3797,6 +4196,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Project.Readme(childComplexity), true
+	case "Project.role":
+		if e.ComplexityRoot.Project.Role == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Project.Role(childComplexity), true
 	case "Project.slug":
 		if e.ComplexityRoot.Project.Slug == nil {
 			break
@@ -3835,6 +4240,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ProjectConnection.TotalCount(childComplexity), true
 
+	case "Query.audit":
+		if e.ComplexityRoot.Query.Audit == nil {
+			break
+		}
+
+		args, err := ec.field_Query_audit_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Audit(childComplexity, args["filter"].(model.AuditFilterInput), args["first"].(*int), args["after"].(*int64)), true
 	case "Query.blame":
 		if e.ComplexityRoot.Query.Blame == nil {
 			break
@@ -3952,6 +4368,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Log(childComplexity, args["refs"].([]string), args["project"].(*string), args["first"].(*int), args["after"].(*string)), true
+	case "Query.members":
+		if e.ComplexityRoot.Query.Members == nil {
+			break
+		}
+
+		args, err := ec.field_Query_members_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Members(childComplexity, args["project"].(string)), true
 	case "Query.merge":
 		if e.ComplexityRoot.Query.Merge == nil {
 			break
@@ -4156,12 +4583,30 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Tags(childComplexity, args["project"].(*string)), true
+	case "Query.teams":
+		if e.ComplexityRoot.Query.Teams == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.Teams(childComplexity), true
 	case "Query.templates":
 		if e.ComplexityRoot.Query.Templates == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Query.Templates(childComplexity), true
+	case "Query.tokens":
+		if e.ComplexityRoot.Query.Tokens == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.Tokens(childComplexity), true
+	case "Query.users":
+		if e.ComplexityRoot.Query.Users == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.Users(childComplexity), true
 	case "Query.version":
 		if e.ComplexityRoot.Query.Version == nil {
 			break
@@ -4947,6 +5392,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Tag.Version(childComplexity), true
 
+	case "Team.createdAt":
+		if e.ComplexityRoot.Team.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Team.CreatedAt(childComplexity), true
+	case "Team.id":
+		if e.ComplexityRoot.Team.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Team.ID(childComplexity), true
+	case "Team.members":
+		if e.ComplexityRoot.Team.Members == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Team.Members(childComplexity), true
+	case "Team.name":
+		if e.ComplexityRoot.Team.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Team.Name(childComplexity), true
+
 	case "Template.description":
 		if e.ComplexityRoot.Template.Description == nil {
 			break
@@ -5046,6 +5516,68 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.TextDiff.Path(childComplexity), true
+
+	case "Totp.secret":
+		if e.ComplexityRoot.Totp.Secret == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Totp.Secret(childComplexity), true
+	case "Totp.uri":
+		if e.ComplexityRoot.Totp.URI == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Totp.URI(childComplexity), true
+
+	case "User.createdAt":
+		if e.ComplexityRoot.User.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.CreatedAt(childComplexity), true
+	case "User.disabledAt":
+		if e.ComplexityRoot.User.DisabledAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.DisabledAt(childComplexity), true
+	case "User.email":
+		if e.ComplexityRoot.User.Email == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.Email(childComplexity), true
+	case "User.hasPassword":
+		if e.ComplexityRoot.User.HasPassword == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.HasPassword(childComplexity), true
+	case "User.hasTotp":
+		if e.ComplexityRoot.User.HasTotp == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.HasTotp(childComplexity), true
+	case "User.name":
+		if e.ComplexityRoot.User.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.Name(childComplexity), true
+	case "User.standing":
+		if e.ComplexityRoot.User.Standing == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.Standing(childComplexity), true
+	case "User.id":
+		if e.ComplexityRoot.User.UserID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.UserID(childComplexity), true
 
 	case "UserFlake.attr":
 		if e.ComplexityRoot.UserFlake.Attr == nil {
@@ -5206,18 +5738,42 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.VersionConnection.PageInfo(childComplexity), true
 
+	case "Viewer.hasPassword":
+		if e.ComplexityRoot.Viewer.HasPassword == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Viewer.HasPassword(childComplexity), true
+	case "Viewer.hasTotp":
+		if e.ComplexityRoot.Viewer.HasTotp == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Viewer.HasTotp(childComplexity), true
 	case "Viewer.id":
 		if e.ComplexityRoot.Viewer.ID == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Viewer.ID(childComplexity), true
+	case "Viewer.local":
+		if e.ComplexityRoot.Viewer.Local == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Viewer.Local(childComplexity), true
 	case "Viewer.name":
 		if e.ComplexityRoot.Viewer.Name == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Viewer.Name(childComplexity), true
+	case "Viewer.standing":
+		if e.ComplexityRoot.Viewer.Standing == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Viewer.Standing(childComplexity), true
 
 	}
 	return 0, false
@@ -5229,18 +5785,21 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 	inputUnmarshalers := func() *graphql.InputUnmarshalerIndex {
 		return graphql.NewInputUnmarshalerIndex(
 			graphql.NewInputUnmarshaler("AddEnvironmentInput", ec.unmarshalInputAddEnvironmentInput),
+			graphql.NewInputUnmarshaler("AuditFilterInput", ec.unmarshalInputAuditFilterInput),
 			graphql.NewInputUnmarshaler("BranchInput", ec.unmarshalInputBranchInput),
 			graphql.NewInputUnmarshaler("ChangeCodeInput", ec.unmarshalInputChangeCodeInput),
 			graphql.NewInputUnmarshaler("ChangeInput", ec.unmarshalInputChangeInput),
 			graphql.NewInputUnmarshaler("CollectGarbageInput", ec.unmarshalInputCollectGarbageInput),
 			graphql.NewInputUnmarshaler("CreateProjectInput", ec.unmarshalInputCreateProjectInput),
 			graphql.NewInputUnmarshaler("CreateTagInput", ec.unmarshalInputCreateTagInput),
+			graphql.NewInputUnmarshaler("CreateTokenInput", ec.unmarshalInputCreateTokenInput),
 			graphql.NewInputUnmarshaler("EditInput", ec.unmarshalInputEditInput),
 			graphql.NewInputUnmarshaler("ExperimentAxisInput", ec.unmarshalInputExperimentAxisInput),
 			graphql.NewInputUnmarshaler("FetchSourceInput", ec.unmarshalInputFetchSourceInput),
 			graphql.NewInputUnmarshaler("FlakeManifestInput", ec.unmarshalInputFlakeManifestInput),
 			graphql.NewInputUnmarshaler("FlakeOverrideInput", ec.unmarshalInputFlakeOverrideInput),
 			graphql.NewInputUnmarshaler("ForkInput", ec.unmarshalInputForkInput),
+			graphql.NewInputUnmarshaler("InviteInput", ec.unmarshalInputInviteInput),
 			graphql.NewInputUnmarshaler("MergeInput", ec.unmarshalInputMergeInput),
 			graphql.NewInputUnmarshaler("MigrateDataInput", ec.unmarshalInputMigrateDataInput),
 			graphql.NewInputUnmarshaler("PickInput", ec.unmarshalInputPickInput),
@@ -5249,6 +5808,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("RollbackInput", ec.unmarshalInputRollbackInput),
 			graphql.NewInputUnmarshaler("SaveTemplateInput", ec.unmarshalInputSaveTemplateInput),
 			graphql.NewInputUnmarshaler("SetGitCredentialInput", ec.unmarshalInputSetGitCredentialInput),
+			graphql.NewInputUnmarshaler("SetUserInput", ec.unmarshalInputSetUserInput),
 			graphql.NewInputUnmarshaler("StartExperimentInput", ec.unmarshalInputStartExperimentInput),
 			graphql.NewInputUnmarshaler("StartSessionInput", ec.unmarshalInputStartSessionInput),
 			graphql.NewInputUnmarshaler("TakeSnapshotInput", ec.unmarshalInputTakeSnapshotInput),
@@ -6345,6 +6905,175 @@ input CreateTagInput {
   force: Boolean! = false
 }
 `, BuiltIn: false},
+	{Name: "../schema/people.graphqls", Input: `extend type Query {
+  "The accounts of this server. Those who do not administer it see names alone."
+  users: [User!]!
+  teams: [Team!]!
+  "The members of a project: users and teams with their roles."
+  members(project: String!): [Member!]!
+  "What lets the viewer in: tokens, browsers that are signed in, invitations. None of them with its secret."
+  tokens: [Credential!]!
+  "The audit trail, oldest first. For administrators."
+  audit(filter: AuditFilterInput! = {}, first: Int = 100, after: Int64 = 0): [AuditEntry!]!
+}
+
+extend type Mutation {
+  "Makes a token. Its secret is shown only now."
+  createToken(input: CreateTokenInput!): Granted!
+  "Ends a token, a browser or an invitation, by its ID or name. What is open by it ends at once."
+  revokeToken(ref: String!): Credential!
+  "Gives the viewer another password; other browsers are signed out."
+  setPassword(old: String! = "", new: String!): Boolean!
+  "Makes a secret for one-time passwords. They are asked for once confirmTotp has seen one."
+  enrolTotp: Totp!
+  confirmTotp(code: String!): Boolean!
+  removeTotp(password: String!): Boolean!
+
+  "Makes an invitation to this server, to a project, or for a new password. Its secret is shown only now."
+  invite(input: InviteInput!): Granted!
+  setUser(input: SetUserInput!): User!
+  createTeam(name: String!): Team!
+  deleteTeam(name: String!): Team!
+  putTeamMember(team: String!, user: String!, member: Boolean! = true): Team!
+  "Gives a user or a team a role in a project."
+  putMember(project: String!, name: String!, role: Role!): Member!
+  "Takes a user or a team out of a project. What they have open in it ends at once."
+  removeMember(project: String!, name: String!): Member!
+  setVisibility(ref: String!, visibility: Visibility!): Environment!
+}
+
+extend type Environment {
+  visibility: Visibility!
+  "What the viewer may do here."
+  role: Role
+}
+
+extend type Project {
+  "What the viewer may do here; null where they see only what everybody may see."
+  role: Role
+}
+
+extend type Viewer {
+  standing: Standing!
+  "Whether the viewer is the owner of this machine, who needs no credential."
+  local: Boolean!
+  hasPassword: Boolean!
+  hasTotp: Boolean!
+}
+
+"What somebody may do in a project. Each role may do what the ones before it may."
+enum Role { GUEST VIEWER DEVELOPER MAINTAINER OWNER }
+
+"What somebody is on a server."
+enum Standing { ADMIN MEMBER GUEST }
+
+"Who may see an environment: who made it, the members of its project, or everybody who is signed in."
+enum Visibility { PRIVATE TEAM PUBLIC }
+
+type User {
+  id: ID!
+  name: String!
+  email: String!
+  standing: Standing!
+  createdAt: Time!
+  "Since when the account cannot be used."
+  disabledAt: Time
+  hasPassword: Boolean!
+  hasTotp: Boolean!
+}
+
+type Team {
+  id: ID!
+  name: String!
+  members: [String!]!
+  createdAt: Time!
+}
+
+type Member {
+  name: String!
+  team: Boolean!
+  role: Role!
+  createdAt: Time!
+}
+
+enum CredentialKind { TOKEN BROWSER INVITE }
+
+"Something secret that lets somebody in."
+type Credential {
+  id: ID!
+  kind: CredentialKind!
+  name: String!
+  "The most that it may do; null for all that its user may."
+  cap: Role
+  "The IDs of the projects where it is good; none for everywhere."
+  projects: [ID!]!
+  createdAt: Time!
+  expiresAt: Time
+  lastUsedAt: Time
+  "The address and the program that made it."
+  madeFrom: String!
+  "Whether it is the one that this request came by."
+  current: Boolean!
+}
+
+type Granted {
+  credential: Credential!
+  secret: String!
+}
+
+type Totp {
+  secret: String!
+  "For a QR code."
+  uri: String!
+}
+
+input CreateTokenInput {
+  name: String!
+  cap: Role
+  projects: [String!]! = []
+  "How long it is good; 90 when 0."
+  days: Int! = 0
+}
+
+input InviteInput {
+  "Whose account it makes, or renews the password of; empty for whatever name somebody takes."
+  name: String! = ""
+  standing: Standing! = MEMBER
+  "A project that it adds them to, with the role."
+  project: String! = ""
+  role: Role
+  "How often it is good."
+  uses: Int! = 1
+}
+
+input SetUserInput {
+  name: String!
+  standing: Standing
+  disabled: Boolean
+  email: String
+}
+
+input AuditFilterInput {
+  actor: String! = ""
+  operation: String! = ""
+  target: String! = ""
+  since: Time
+  until: Time
+}
+
+type AuditEntry {
+  seq: Int64!
+  at: Time!
+  actor: String!
+  "The credential they came by; null for the owner of the machine."
+  credential: ID
+  from: String!
+  operation: String!
+  target: String!
+  "ok, or the code of the error."
+  outcome: String!
+}
+`, BuiltIn: false},
 	{Name: "../schema/prebuilds.graphqls", Input: `extend type Query {
   "Prebuilds, newest first: those of an environment, or all."
   prebuilds(of: String, first: Int = 50, after: String): PrebuildConnection!
@@ -7106,6 +7835,28 @@ var parsedSchema = gqlparser.MustLoadSchema(sources...)
 // Each function is generated once per unique object type, deduplicating the
 // switch statements that were previously inlined in every fieldContext_* function.
 
+func (ec *executionContext) childFields_AuditEntry(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "seq":
+		return ec.fieldContext_AuditEntry_seq(ctx, field)
+	case "at":
+		return ec.fieldContext_AuditEntry_at(ctx, field)
+	case "actor":
+		return ec.fieldContext_AuditEntry_actor(ctx, field)
+	case "credential":
+		return ec.fieldContext_AuditEntry_credential(ctx, field)
+	case "from":
+		return ec.fieldContext_AuditEntry_from(ctx, field)
+	case "operation":
+		return ec.fieldContext_AuditEntry_operation(ctx, field)
+	case "target":
+		return ec.fieldContext_AuditEntry_target(ctx, field)
+	case "outcome":
+		return ec.fieldContext_AuditEntry_outcome(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AuditEntry", field.Name)
+}
+
 func (ec *executionContext) childFields_BeganPrebuilt(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "prebuild":
@@ -7328,6 +8079,32 @@ func (ec *executionContext) childFields_CreateProjectPayload(ctx context.Context
 	return nil, fmt.Errorf("no field named %q was found under type CreateProjectPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_Credential(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Credential_id(ctx, field)
+	case "kind":
+		return ec.fieldContext_Credential_kind(ctx, field)
+	case "name":
+		return ec.fieldContext_Credential_name(ctx, field)
+	case "cap":
+		return ec.fieldContext_Credential_cap(ctx, field)
+	case "projects":
+		return ec.fieldContext_Credential_projects(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Credential_createdAt(ctx, field)
+	case "expiresAt":
+		return ec.fieldContext_Credential_expiresAt(ctx, field)
+	case "lastUsedAt":
+		return ec.fieldContext_Credential_lastUsedAt(ctx, field)
+	case "madeFrom":
+		return ec.fieldContext_Credential_madeFrom(ctx, field)
+	case "current":
+		return ec.fieldContext_Credential_current(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Credential", field.Name)
+}
+
 func (ec *executionContext) childFields_DataMigration(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "from":
@@ -7544,6 +8321,10 @@ func (ec *executionContext) childFields_Environment(ctx context.Context, field g
 		return ec.fieldContext_Environment_protected(ctx, field)
 	case "deletedAt":
 		return ec.fieldContext_Environment_deletedAt(ctx, field)
+	case "visibility":
+		return ec.fieldContext_Environment_visibility(ctx, field)
+	case "role":
+		return ec.fieldContext_Environment_role(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Environment", field.Name)
 }
@@ -7836,6 +8617,16 @@ func (ec *executionContext) childFields_GitSettings(ctx context.Context, field g
 	return nil, fmt.Errorf("no field named %q was found under type GitSettings", field.Name)
 }
 
+func (ec *executionContext) childFields_Granted(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "credential":
+		return ec.fieldContext_Granted_credential(ctx, field)
+	case "secret":
+		return ec.fieldContext_Granted_secret(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Granted", field.Name)
+}
+
 func (ec *executionContext) childFields_HeadMove(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "seq":
@@ -7972,6 +8763,20 @@ func (ec *executionContext) childFields_MachineView(ctx context.Context, field g
 		return ec.fieldContext_MachineView_ports(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type MachineView", field.Name)
+}
+
+func (ec *executionContext) childFields_Member(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return ec.fieldContext_Member_name(ctx, field)
+	case "team":
+		return ec.fieldContext_Member_team(ctx, field)
+	case "role":
+		return ec.fieldContext_Member_role(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Member_createdAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Member", field.Name)
 }
 
 func (ec *executionContext) childFields_Merge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -8244,6 +9049,8 @@ func (ec *executionContext) childFields_Project(ctx context.Context, field graph
 		return ec.fieldContext_Project_createdAt(ctx, field)
 	case "environments":
 		return ec.fieldContext_Project_environments(ctx, field)
+	case "role":
+		return ec.fieldContext_Project_role(ctx, field)
 	case "readme":
 		return ec.fieldContext_Project_readme(ctx, field)
 	}
@@ -8592,6 +9399,20 @@ func (ec *executionContext) childFields_Tag(ctx context.Context, field graphql.C
 	return nil, fmt.Errorf("no field named %q was found under type Tag", field.Name)
 }
 
+func (ec *executionContext) childFields_Team(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Team_id(ctx, field)
+	case "name":
+		return ec.fieldContext_Team_name(ctx, field)
+	case "members":
+		return ec.fieldContext_Team_members(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Team_createdAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Team", field.Name)
+}
+
 func (ec *executionContext) childFields_Template(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "name":
@@ -8646,6 +9467,38 @@ func (ec *executionContext) childFields_TextDiff(ctx context.Context, field grap
 		return ec.fieldContext_TextDiff_diff(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type TextDiff", field.Name)
+}
+
+func (ec *executionContext) childFields_Totp(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "secret":
+		return ec.fieldContext_Totp_secret(ctx, field)
+	case "uri":
+		return ec.fieldContext_Totp_uri(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Totp", field.Name)
+}
+
+func (ec *executionContext) childFields_User(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_User_id(ctx, field)
+	case "name":
+		return ec.fieldContext_User_name(ctx, field)
+	case "email":
+		return ec.fieldContext_User_email(ctx, field)
+	case "standing":
+		return ec.fieldContext_User_standing(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_User_createdAt(ctx, field)
+	case "disabledAt":
+		return ec.fieldContext_User_disabledAt(ctx, field)
+	case "hasPassword":
+		return ec.fieldContext_User_hasPassword(ctx, field)
+	case "hasTotp":
+		return ec.fieldContext_User_hasTotp(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type User", field.Name)
 }
 
 func (ec *executionContext) childFields_UserFlake(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -8724,6 +9577,14 @@ func (ec *executionContext) childFields_Viewer(ctx context.Context, field graphq
 		return ec.fieldContext_Viewer_id(ctx, field)
 	case "name":
 		return ec.fieldContext_Viewer_name(ctx, field)
+	case "standing":
+		return ec.fieldContext_Viewer_standing(ctx, field)
+	case "local":
+		return ec.fieldContext_Viewer_local(ctx, field)
+	case "hasPassword":
+		return ec.fieldContext_Viewer_hasPassword(ctx, field)
+	case "hasTotp":
+		return ec.fieldContext_Viewer_hasTotp(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Viewer", field.Name)
 }

@@ -7,10 +7,19 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"time"
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/app/inspect"
 )
+
+type AuditFilterInput struct {
+	Actor     string     `json:"actor"`
+	Operation string     `json:"operation"`
+	Target    string     `json:"target"`
+	Since     *time.Time `json:"since,omitempty"`
+	Until     *time.Time `json:"until,omitempty"`
+}
 
 // The prebuild that a session began from.
 type BeganPrebuilt struct {

@@ -380,6 +380,7 @@ func (s *server) serve(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	accounts := auth.NewAccounts(browser, s.running.App)
 	site, detail := ui.Site(), ""
 	if site == nil {
 		detail = "without the web interface, which this program was built without"
@@ -390,7 +391,7 @@ func (s *server) serve(ctx context.Context) (string, error) {
 	}
 	metrics := s.metrics()
 	previews := preview.New(preview.Config{
-		App: s.running.App, Auth: browser, Log: s.cfg.Log.With("part", "previews"), Domain: s.cfg.PreviewDomain, Platform: s.platform(), Key: key,
+		App: s.running.App, Auth: accounts, Log: s.cfg.Log.With("part", "previews"), Domain: s.cfg.PreviewDomain, Platform: s.platform(), Key: key,
 	})
 	s.onStop("previews", func(context.Context) error { previews.Close(); return nil })
 	hostKey, err := s.dir.Secret("ssh-host.key")
@@ -403,7 +404,7 @@ func (s *server) serve(ctx context.Context) (string, error) {
 	}
 	handler := web.New(web.Config{
 		Previews: previews, SSH: secureShell, Workbench: workbench,
-		App: s.running.App, Auth: browser, SignIns: browser, Site: site, PathPrefix: s.cfg.PathPrefix, Log: s.cfg.Log.With("part", "http"), Hosts: s.cfg.Hosts, Version: s.cfg.Version,
+		App: s.running.App, Auth: accounts, SignIns: accounts, Site: site, PathPrefix: s.cfg.PathPrefix, Log: s.cfg.Log.With("part", "http"), Hosts: s.cfg.Hosts, Version: s.cfg.Version,
 		Health: telemetry.Health(), Ready: telemetry.Ready(s.checks()...), Metrics: metrics.Handler(s.cfg.Log),
 		MaxWorkspace: s.cfg.Code.WithDefaults().Archive(), MaxImport: s.cfg.MaxImport, Spool: s.dir.Path(),
 	})

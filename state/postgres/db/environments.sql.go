@@ -13,7 +13,7 @@ import (
 )
 
 const deletedEnvironments = `-- name: DeletedEnvironments :many
-SELECT e.id, e.hash, e.parent_id, e.name, e.flake_content, e.created_at, e.created_by, e.project_id, e.head_version_id, e.updated_at, e.last_session, e.protected, e.deleted_at, e.last_snapshot, p.slug FROM environments AS e JOIN projects AS p ON p.id = e.project_id
+SELECT e.id, e.hash, e.parent_id, e.name, e.flake_content, e.created_at, e.created_by, e.project_id, e.head_version_id, e.updated_at, e.last_session, e.protected, e.deleted_at, e.last_snapshot, e.visibility, p.slug FROM environments AS e JOIN projects AS p ON p.id = e.project_id
 WHERE e.name = $1 AND ($2::text = '' OR p.slug = $2) AND e.deleted_at IS NOT NULL
 ORDER BY e.deleted_at DESC, e.id
 `
@@ -52,6 +52,7 @@ func (q *Queries) DeletedEnvironments(ctx context.Context, arg DeletedEnvironmen
 			&i.Environment.Protected,
 			&i.Environment.DeletedAt,
 			&i.Environment.LastSnapshot,
+			&i.Environment.Visibility,
 			&i.Slug,
 		); err != nil {
 			return nil, err
@@ -96,7 +97,7 @@ func (q *Queries) EnvironmentRefs(ctx context.Context, maxRows int32) ([]Environ
 }
 
 const environments = `-- name: Environments :many
-SELECT e.id, e.hash, e.parent_id, e.name, e.flake_content, e.created_at, e.created_by, e.project_id, e.head_version_id, e.updated_at, e.last_session, e.protected, e.deleted_at, e.last_snapshot, p.slug FROM environments AS e JOIN projects AS p ON p.id = e.project_id
+SELECT e.id, e.hash, e.parent_id, e.name, e.flake_content, e.created_at, e.created_by, e.project_id, e.head_version_id, e.updated_at, e.last_session, e.protected, e.deleted_at, e.last_snapshot, e.visibility, p.slug FROM environments AS e JOIN projects AS p ON p.id = e.project_id
 WHERE ($1::uuid IS NULL OR e.project_id = $1::uuid) AND e.deleted_at IS NULL
 ORDER BY p.slug, e.name
 `
@@ -130,6 +131,7 @@ func (q *Queries) Environments(ctx context.Context, project *nixspace.ID) ([]Env
 			&i.Environment.Protected,
 			&i.Environment.DeletedAt,
 			&i.Environment.LastSnapshot,
+			&i.Environment.Visibility,
 			&i.Slug,
 		); err != nil {
 			return nil, err
@@ -143,7 +145,7 @@ func (q *Queries) Environments(ctx context.Context, project *nixspace.ID) ([]Env
 }
 
 const environmentsAt = `-- name: EnvironmentsAt :many
-SELECT e.id, e.hash, e.parent_id, e.name, e.flake_content, e.created_at, e.created_by, e.project_id, e.head_version_id, e.updated_at, e.last_session, e.protected, e.deleted_at, e.last_snapshot, p.slug FROM environments AS e JOIN projects AS p ON p.id = e.project_id
+SELECT e.id, e.hash, e.parent_id, e.name, e.flake_content, e.created_at, e.created_by, e.project_id, e.head_version_id, e.updated_at, e.last_session, e.protected, e.deleted_at, e.last_snapshot, e.visibility, p.slug FROM environments AS e JOIN projects AS p ON p.id = e.project_id
 WHERE e.head_version_id = ANY ($1::uuid[]) AND e.deleted_at IS NULL
 ORDER BY p.slug, e.name
 `
@@ -177,6 +179,7 @@ func (q *Queries) EnvironmentsAt(ctx context.Context, versions []nixspace.ID) ([
 			&i.Environment.Protected,
 			&i.Environment.DeletedAt,
 			&i.Environment.LastSnapshot,
+			&i.Environment.Visibility,
 			&i.Slug,
 		); err != nil {
 			return nil, err
@@ -190,7 +193,7 @@ func (q *Queries) EnvironmentsAt(ctx context.Context, versions []nixspace.ID) ([
 }
 
 const environmentsByID = `-- name: EnvironmentsByID :many
-SELECT e.id, e.hash, e.parent_id, e.name, e.flake_content, e.created_at, e.created_by, e.project_id, e.head_version_id, e.updated_at, e.last_session, e.protected, e.deleted_at, e.last_snapshot, p.slug FROM environments AS e JOIN projects AS p ON p.id = e.project_id
+SELECT e.id, e.hash, e.parent_id, e.name, e.flake_content, e.created_at, e.created_by, e.project_id, e.head_version_id, e.updated_at, e.last_session, e.protected, e.deleted_at, e.last_snapshot, e.visibility, p.slug FROM environments AS e JOIN projects AS p ON p.id = e.project_id
 WHERE e.id = ANY ($1::uuid[])
 `
 
@@ -223,6 +226,7 @@ func (q *Queries) EnvironmentsByID(ctx context.Context, ids []nixspace.ID) ([]En
 			&i.Environment.Protected,
 			&i.Environment.DeletedAt,
 			&i.Environment.LastSnapshot,
+			&i.Environment.Visibility,
 			&i.Slug,
 		); err != nil {
 			return nil, err
@@ -236,7 +240,7 @@ func (q *Queries) EnvironmentsByID(ctx context.Context, ids []nixspace.ID) ([]En
 }
 
 const environmentsNamed = `-- name: EnvironmentsNamed :many
-SELECT e.id, e.hash, e.parent_id, e.name, e.flake_content, e.created_at, e.created_by, e.project_id, e.head_version_id, e.updated_at, e.last_session, e.protected, e.deleted_at, e.last_snapshot, p.slug FROM environments AS e JOIN projects AS p ON p.id = e.project_id
+SELECT e.id, e.hash, e.parent_id, e.name, e.flake_content, e.created_at, e.created_by, e.project_id, e.head_version_id, e.updated_at, e.last_session, e.protected, e.deleted_at, e.last_snapshot, e.visibility, p.slug FROM environments AS e JOIN projects AS p ON p.id = e.project_id
 WHERE e.name = $1 AND ($2::text = '' OR p.slug = $2) AND e.deleted_at IS NULL
 ORDER BY p.slug
 `
@@ -275,6 +279,7 @@ func (q *Queries) EnvironmentsNamed(ctx context.Context, arg EnvironmentsNamedPa
 			&i.Environment.Protected,
 			&i.Environment.DeletedAt,
 			&i.Environment.LastSnapshot,
+			&i.Environment.Visibility,
 			&i.Slug,
 		); err != nil {
 			return nil, err
@@ -290,9 +295,9 @@ func (q *Queries) EnvironmentsNamed(ctx context.Context, arg EnvironmentsNamedPa
 const insertEnvironment = `-- name: InsertEnvironment :exec
 WITH made AS (
     INSERT INTO environments
-        (id, hash, parent_id, name, flake_content, created_at, created_by, project_id, head_version_id, updated_at)
+        (id, hash, parent_id, name, flake_content, created_at, created_by, project_id, head_version_id, updated_at, visibility)
     VALUES
-        ($4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+        ($4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
     RETURNING id, head_version_id, created_at
 )
 INSERT INTO head_moves (environment_id, to_version_id, action, message, actor, at)
@@ -313,6 +318,7 @@ type InsertEnvironmentParams struct {
 	ProjectID     nixspace.ID
 	HeadVersionID nixspace.ID
 	UpdatedAt     time.Time
+	Visibility    string
 }
 
 func (q *Queries) InsertEnvironment(ctx context.Context, arg InsertEnvironmentParams) error {
@@ -330,12 +336,13 @@ func (q *Queries) InsertEnvironment(ctx context.Context, arg InsertEnvironmentPa
 		arg.ProjectID,
 		arg.HeadVersionID,
 		arg.UpdatedAt,
+		arg.Visibility,
 	)
 	return err
 }
 
 const lockEnvironment = `-- name: LockEnvironment :one
-SELECT e.id, e.hash, e.parent_id, e.name, e.flake_content, e.created_at, e.created_by, e.project_id, e.head_version_id, e.updated_at, e.last_session, e.protected, e.deleted_at, e.last_snapshot, p.slug FROM environments AS e JOIN projects AS p ON p.id = e.project_id
+SELECT e.id, e.hash, e.parent_id, e.name, e.flake_content, e.created_at, e.created_by, e.project_id, e.head_version_id, e.updated_at, e.last_session, e.protected, e.deleted_at, e.last_snapshot, e.visibility, p.slug FROM environments AS e JOIN projects AS p ON p.id = e.project_id
 WHERE e.id = $1 FOR UPDATE OF e
 `
 
@@ -362,6 +369,7 @@ func (q *Queries) LockEnvironment(ctx context.Context, id nixspace.ID) (LockEnvi
 		&i.Environment.Protected,
 		&i.Environment.DeletedAt,
 		&i.Environment.LastSnapshot,
+		&i.Environment.Visibility,
 		&i.Slug,
 	)
 	return i, err

@@ -10,6 +10,29 @@ import (
 	"github.com/nixspace/nixspace"
 )
 
+type Account struct {
+	UserID     nixspace.ID
+	Email      string
+	Standing   string
+	Password   string
+	Totp       []byte
+	TotpStep   int64
+	CreatedAt  time.Time
+	DisabledAt *time.Time
+}
+
+type Audit struct {
+	Seq          int64
+	At           time.Time
+	ActorID      nixspace.ID
+	Actor        string
+	CredentialID *nixspace.ID
+	CameFrom     string
+	Operation    string
+	Target       string
+	Outcome      string
+}
+
 type Build struct {
 	ID         nixspace.ID
 	VersionID  nixspace.ID
@@ -28,6 +51,23 @@ type BuildLogLine struct {
 	Text    string
 }
 
+type Credential struct {
+	ID         nixspace.ID
+	UserID     nixspace.ID
+	Kind       string
+	Name       string
+	Hash       []byte
+	Cap        string
+	Projects   []nixspace.ID
+	Standing   string
+	Uses       int32
+	CreatedAt  time.Time
+	ExpiresAt  *time.Time
+	LastUsedAt *time.Time
+	RevokedAt  *time.Time
+	MadeFrom   string
+}
+
 type Environment struct {
 	ID            nixspace.ID
 	Hash          string
@@ -43,6 +83,7 @@ type Environment struct {
 	Protected     bool
 	DeletedAt     *time.Time
 	LastSnapshot  int32
+	Visibility    string
 }
 
 type EnvironmentCode struct {
@@ -206,6 +247,14 @@ type Project struct {
 	CreatedBy nixspace.ID
 }
 
+type ProjectMember struct {
+	ProjectID nixspace.ID
+	UserID    *nixspace.ID
+	TeamID    *nixspace.ID
+	Role      string
+	CreatedAt time.Time
+}
+
 type Realisation struct {
 	DrvPath       string
 	ManifestHash  string
@@ -300,6 +349,18 @@ type Tag struct {
 	Message   string
 	CreatedAt time.Time
 	CreatedBy nixspace.ID
+}
+
+type Team struct {
+	ID        nixspace.ID
+	Name      string
+	CreatedAt time.Time
+	CreatedBy nixspace.ID
+}
+
+type TeamMember struct {
+	TeamID nixspace.ID
+	UserID nixspace.ID
 }
 
 type User struct {

@@ -24,7 +24,7 @@ func (q *Queries) CountEnvironments(ctx context.Context, project *nixspace.ID) (
 }
 
 const environmentsPage = `-- name: EnvironmentsPage :many
-SELECT e.id, e.hash, e.parent_id, e.name, e.flake_content, e.created_at, e.created_by, e.project_id, e.head_version_id, e.updated_at, e.last_session, e.protected, e.deleted_at, e.last_snapshot, p.slug FROM environments AS e JOIN projects AS p ON p.id = e.project_id
+SELECT e.id, e.hash, e.parent_id, e.name, e.flake_content, e.created_at, e.created_by, e.project_id, e.head_version_id, e.updated_at, e.last_session, e.protected, e.deleted_at, e.last_snapshot, e.visibility, p.slug FROM environments AS e JOIN projects AS p ON p.id = e.project_id
 WHERE ($1::uuid IS NULL OR e.project_id = $1::uuid) AND e.deleted_at IS NULL
     AND (p.slug, e.name) > ($2::text, $3::text)
 ORDER BY p.slug, e.name LIMIT $4
@@ -72,6 +72,7 @@ func (q *Queries) EnvironmentsPage(ctx context.Context, arg EnvironmentsPagePara
 			&i.Environment.Protected,
 			&i.Environment.DeletedAt,
 			&i.Environment.LastSnapshot,
+			&i.Environment.Visibility,
 			&i.Slug,
 		); err != nil {
 			return nil, err
@@ -85,7 +86,7 @@ func (q *Queries) EnvironmentsPage(ctx context.Context, arg EnvironmentsPagePara
 }
 
 const searchEnvironments = `-- name: SearchEnvironments :many
-SELECT e.id, e.hash, e.parent_id, e.name, e.flake_content, e.created_at, e.created_by, e.project_id, e.head_version_id, e.updated_at, e.last_session, e.protected, e.deleted_at, e.last_snapshot, p.slug FROM environments AS e JOIN projects AS p ON p.id = e.project_id
+SELECT e.id, e.hash, e.parent_id, e.name, e.flake_content, e.created_at, e.created_by, e.project_id, e.head_version_id, e.updated_at, e.last_session, e.protected, e.deleted_at, e.last_snapshot, e.visibility, p.slug FROM environments AS e JOIN projects AS p ON p.id = e.project_id
 WHERE e.deleted_at IS NULL AND (p.slug || '/' || e.name) ILIKE ALL ($1::text[])
 ORDER BY length(e.name), p.slug, e.name LIMIT $2
 `
@@ -126,6 +127,7 @@ func (q *Queries) SearchEnvironments(ctx context.Context, arg SearchEnvironments
 			&i.Environment.Protected,
 			&i.Environment.DeletedAt,
 			&i.Environment.LastSnapshot,
+			&i.Environment.Visibility,
 			&i.Slug,
 		); err != nil {
 			return nil, err

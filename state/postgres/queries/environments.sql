@@ -1,9 +1,9 @@
 -- name: InsertEnvironment :exec
 WITH made AS (
     INSERT INTO environments
-        (id, hash, parent_id, name, flake_content, created_at, created_by, project_id, head_version_id, updated_at)
+        (id, hash, parent_id, name, flake_content, created_at, created_by, project_id, head_version_id, updated_at, visibility)
     VALUES
-        (@id, @hash, @parent_id, @name, @flake_content, @created_at, @created_by, @project_id, @head_version_id, @updated_at)
+        (@id, @hash, @parent_id, @name, @flake_content, @created_at, @created_by, @project_id, @head_version_id, @updated_at, @visibility)
     RETURNING id, head_version_id, created_at
 )
 INSERT INTO head_moves (environment_id, to_version_id, action, message, actor, at)
