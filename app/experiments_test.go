@@ -13,6 +13,7 @@ import (
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/app/environments"
 	"github.com/nixspace/nixspace/app/experiments"
+	"github.com/nixspace/nixspace/app/sessions"
 	"github.com/nixspace/nixspace/env/measure"
 )
 
@@ -347,4 +348,96 @@ func TestChecksAndUpgrades(t *testing.T) {
 	wantCode(t, err, nixspace.KindNotFound, "check_unknown")
 	_, err = h.StartExperiment(h.ctx, experiments.Start{Kind: nixspace.ExperimentUpgrades, Refs: []string{"shop"}, Packages: []string{"redis"}})
 	wantCode(t, err, nixspace.KindNotFound, "package_unknown")
+}
+
+func TestRequiredChecksGuardMerges(t *testing.T) {
+	h := newHost(t)
+	h.create(t)
+	h.work(t)
+	h.keepWorking(t)
+	h.machines.Play(func(context.Context, nixspace.MachineSpec, nixspace.Command) (string, int, time.Duration) {
+		return "", 0, time.Second
+	})
+	edits := append(set("checks.test.command", "npm test"), set("checks.test.required", "true")...)
+	if _, _, err := h.Change(h.ctx, environments.Change{Ref: "shop", Edits: edits}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, _, err := h.Branch(h.ctx, environments.Branch{From: "shop", Name: "pg14", Edits: set("postgresql", "14")}); err != nil {
+		t.Fatal(err)
+	}
+	merge := environments.Merge{From: "pg14", Into: "shop"}
+	_, err := h.Merge(h.ctx, merge)
+	wantCode(t, err, nixspace.KindConflict, "checks_required")
+	check := func(ref string) {
+		t.Helper()
+		e, err := h.StartExperiment(h.ctx, experiments.Start{Kind: nixspace.ExperimentCheck, Refs: []string{ref}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := h.RunExperiment(h.ctx, e.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check("pg14")
+	if out, err := h.Merge(h.ctx, merge); err != nil || out.Outcome != environments.MergeFastForward {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	// A check of the same name that does something else does not count.
+	if _, _, _, err := h.Branch(h.ctx, environments.Branch{From: "shop", Name: "easy", Edits: set("checks.test.command", "true")}); err != nil {
+		t.Fatal(err)
+	}
+	check("easy")
+	_, err = h.Merge(h.ctx, environments.Merge{From: "easy", Into: "shop"})
+	wantCode(t, err, nixspace.KindConflict, "checks_required")
+	if out, err := h.Merge(h.ctx, environments.Merge{From: "easy", Into: "shop", DryRun: true}); err != nil || len(out.Changes) != 1 {
+		t.Errorf("dry run: %+v, %v", out, err)
+	}
+}
+
+// A server that stops, or is killed, leaves an experiment to be gone on with, and
+// machines to be taken away.
+func TestExperimentSurvivesTheServer(t *testing.T) {
+	h := newHost(t)
+	h.create(t)
+	h.work(t)
+	h.keepWorking(t)
+	began, hang := make(chan struct{}, 10), atomic.Bool{}
+	hang.Store(true)
+	h.machines.Play(func(ctx context.Context, _ nixspace.MachineSpec, _ nixspace.Command) (string, int, time.Duration) {
+		began <- struct{}{}
+		if hang.Load() {
+			<-ctx.Done()
+		}
+		return "", 0, time.Second
+	})
+	e, err := h.StartExperiment(h.ctx, experiments.Start{Kind: nixspace.ExperimentCompare, Refs: []string{"shop"}, Command: []string{"x"}, MinRuns: 2, MaxRuns: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(h.ctx)
+	done := make(chan error, 1)
+	go func() { done <- h.RunExperiment(ctx, e.ID) }()
+	<-began
+	cancel()
+	if err := <-done; err == nil {
+		t.Error("an interrupted attempt reports success")
+	}
+	h.nothingLeft(t, e)
+	if e, err = h.Experiment(h.ctx, string(e.ID)); err != nil || e.Status != nixspace.BuildQueued {
+		t.Fatalf("%+v, %v", e, err)
+	}
+	// A machine of an attempt that was killed.
+	left := h.startSession(t, sessions.StartSession{Ref: "shop", Ephemeral: true})
+	h.await(t, left.ID, nixspace.SessionRunning)
+	if err := h.db.Read().ExperimentRuns().Hold(h.ctx, e.ID, left.ID); err != nil {
+		t.Fatal(err)
+	}
+	hang.Store(false)
+	if err := h.RunExperiment(h.ctx, e.ID); err != nil {
+		t.Fatal(err)
+	}
+	if e, err = h.Experiment(h.ctx, string(e.ID)); err != nil || e.Status != nixspace.BuildSucceeded {
+		t.Fatalf("%+v, %v", e, err)
+	}
+	h.nothingLeft(t, e)
 }

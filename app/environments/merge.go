@@ -144,6 +144,9 @@ func (a *UseCases) mergeOnce(ctx context.Context, tx records.Tx, in Merge) (*Mer
 	case out.Bases[0] == head.VersionHash && !in.NoFastForward && len(in.Takes) == 0:
 		return a.fastForward(ctx, tx, env, head, theirs, in, out)
 	}
+	if err := a.checkedFor(ctx, tx, in, head, theirs); err != nil {
+		return nil, err
+	}
 	def, conflicts, err := a.mergedDefinition(ctx, env, m)
 	if err != nil {
 		return nil, err
@@ -221,6 +224,9 @@ func (a *UseCases) awaitMerge(ctx context.Context, tx records.Tx, out *Merged) e
 
 // fastForward makes theirs itself the head.
 func (a *UseCases) fastForward(ctx context.Context, tx records.Tx, env *nixspace.Environment, head, theirs *nixspace.Version, in Merge, out *Merged) (*Merged, error) {
+	if err := a.checkedFor(ctx, tx, in, head, theirs); err != nil {
+		return nil, err
+	}
 	out.Outcome, out.FastForward, out.Version, out.Manifest = MergeFastForward, true, theirs, theirs.Manifest
 	def, err := a.definitionOf(ctx, theirs)
 	if err != nil {

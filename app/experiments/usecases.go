@@ -171,6 +171,10 @@ func (u *UseCases) CancelExperiment(ctx context.Context, ref string) (*nixspace.
 			return nil, err
 		}
 	}
+	// What a server that was killed left is not taken away by an attempt any more.
+	if err := (&worker{u: u, e: e, tx: tx}).clear(ctx); err != nil {
+		return nil, err
+	}
 	return tx.Experiments().ByID(ctx, e.ID)
 }
 

@@ -11,6 +11,8 @@ import (
 type Check struct {
 	Command string   // for the shell, in /workspace
 	Timeout Duration // [DefaultCheckTimeout] when 0
+	// Required says that only what passed the check is merged into the environment.
+	Required bool
 }
 
 // The limits of a [Check].
@@ -35,8 +37,14 @@ func (d *decoder) checks(path []string, v any) map[string]Check {
 				c.Command, _ = d.text(p, v)
 			case "timeout":
 				c.Timeout = d.duration(p, v, MaxCheckTimeout)
+			case "required":
+				required, ok := v.(bool)
+				if !ok {
+					d.at(p, false, "write true or false", "required is neither true nor false")
+				}
+				c.Required = required
 			default:
-				d.unknown(p, "", []string{"command", "timeout"})
+				d.unknown(p, "", []string{"command", "timeout", "required"})
 			}
 		}
 		if strings.TrimSpace(c.Command) == "" {
@@ -54,6 +62,9 @@ func checkLeaves(checks map[string]Check) []leaf {
 		out = append(out, leaf{below(at, "command"), checks[name].Command})
 		if t := checks[name].Timeout; t != 0 {
 			out = append(out, leaf{below(at, "timeout"), t.String()})
+		}
+		if checks[name].Required {
+			out = append(out, leaf{below(at, "required"), true})
 		}
 	}
 	return out

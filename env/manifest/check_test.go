@@ -13,7 +13,7 @@ const checked = "[packages]\nnodejs = \"22\"\n\n[checks.test]\ncommand = \"npm t
 
 func TestChecks(t *testing.T) {
 	m := parse(t, checked)
-	want := map[string]Check{"test": {"npm test", Duration(2 * time.Minute)}, "lint": {Command: "npm run lint"}}
+	want := map[string]Check{"test": {"npm test", Duration(2 * time.Minute), false}, "lint": {Command: "npm run lint"}}
 	if diff := cmp.Diff(want, m.Checks); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -24,15 +24,16 @@ func TestChecks(t *testing.T) {
 		{Op: nixspace.ChangeSet, Key: "checks.size.command", Value: "test -f a"},
 		{Op: nixspace.ChangeRemove, Key: "checks.lint"},
 		{Op: nixspace.ChangeSet, Key: "checks.test.timeout", Value: "5m"},
+		{Op: nixspace.ChangeSet, Key: "checks.test.required", Value: "true"},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want = map[string]Check{"test": {"npm test", Duration(5 * time.Minute)}, "size": {Command: "test -f a"}}
+	want = map[string]Check{"test": {"npm test", Duration(5 * time.Minute), true}, "size": {Command: "test -f a"}}
 	if diff := cmp.Diff(want, parse(t, edited).Checks); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	for _, bad := range []string{"[checks.a]\n", "[checks]\na = 1\n", "[checks.a]\ncommand = \" \"\n", "[checks.a]\ncommand = \"x\"\nother = 1\n", "[checks.a]\ncommand = \"x\"\ntimeout = \"99h\"\n"} {
+	for _, bad := range []string{"[checks.a]\n", "[checks]\na = 1\n", "[checks.a]\ncommand = \" \"\n", "[checks.a]\ncommand = \"x\"\nother = 1\n", "[checks.a]\ncommand = \"x\"\nrequired = \"yes\"\n", "[checks.a]\ncommand = \"x\"\ntimeout = \"99h\"\n"} {
 		if _, err := Parse(FileName, []byte(bad)); nixspace.ErrorCode(err) != "manifest_invalid" {
 			t.Errorf("%q: %v", bad, err)
 		}

@@ -118,8 +118,10 @@ func kindOf(path []string) (valueKind, error) {
 			return kindTable, nil
 		case len(path) == 3 && (path[2] == "command" || path[2] == "timeout"):
 			return kindText, nil
+		case len(path) == 3 && path[2] == "required":
+			return kindSetting, nil
 		}
-		return 0, unknownTarget(path, path[len(path)-1], []string{"command", "timeout"})
+		return 0, unknownTarget(path, path[len(path)-1], []string{"command", "timeout", "required"})
 	case path[0] == "schema" || path[0] == "source" || len(path) > 2:
 		return 0, editError("there is no %s in a manifest", dotted(path))
 	}
