@@ -48,6 +48,9 @@ type MachineSpec struct {
 	// Throwaway says that the machine will never be hibernated or forked, so a
 	// clone may share its memory with the snapshot.
 	Throwaway bool `json:"throwaway,omitempty"`
+	// Ephemeral says that the session is gone once its machine is. One that is not
+	// hibernates by itself when no server asks for it any more.
+	Ephemeral bool `json:"ephemeral,omitempty"`
 }
 
 // MachineStatus is what a runner says of its machine.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/app/environments"
 	"github.com/nixspace/nixspace/app/sessions"
 )
 
@@ -212,6 +213,62 @@ func TestIdleSessionsHibernate(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.await(t, busy.ID, nixspace.SessionHibernated)
+}
+
+// An environment says itself how long its sessions may be idle, and what was done in
+// one is told apart.
+func TestIdleByEnvironment(t *testing.T) {
+	h := newHost(t)
+	h.create(t)
+	h.stop()
+	h.hibernateAfter = time.Hour
+	h.start(t)
+	h.branch(t, "shop", "soon", environments.Edit{Op: nixspace.ChangeSet, Key: "session.hibernate-after", Value: "2m"})
+	h.branch(t, "shop", "never", environments.Edit{Op: nixspace.ChangeSet, Key: "session.hibernate-after", Value: "never"})
+	soon, never, other := h.running(t, "soon"), h.running(t, "never"), h.running(t, "shop")
+	for want, s := range map[time.Duration]nixspace.Session{2 * time.Minute: soon, 0: never, time.Hour: other} {
+		if got, err := h.HibernateAfter(h.ctx, s.EnvironmentVersionID); err != nil || got != want {
+			t.Errorf("%s: %v, %v, want %v", s.Ref(), got, err, want)
+		}
+	}
+	m, err := h.Machine(h.ctx, string(soon.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := m.Dial(h.ctx, 8080)
+	if err != nil {
+		t.Fatal(err)
+	}
+	doing := func() []nixspace.Activity {
+		t.Helper()
+		got, err := h.SessionActivity(h.ctx, string(soon.ID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	if got := doing(); len(got) != 1 || got[0].Kind != nixspace.ActivityConnection || got[0].Open != 1 || got[0].Last.IsZero() {
+		t.Errorf("%+v", got)
+	}
+	if err := conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := doing(); len(got) != 1 || got[0].Open != 0 {
+		t.Errorf("%+v", got)
+	}
+	if err := h.App.Sweep(h.ctx, time.Now().Add(3*time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if s := h.await(t, soon.ID, nixspace.SessionHibernated); s.Reason != "nobody worked in it for 2m0s; the last was connection" {
+		t.Errorf("%q", s.Reason)
+	}
+	if err := h.App.Sweep(h.ctx, time.Now().Add(2*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	h.await(t, other.ID, nixspace.SessionHibernated)
+	if s, err := h.Session(h.ctx, string(never.ID)); err != nil || s.Status != nixspace.SessionRunning {
+		t.Errorf("%+v, %v", s, err)
+	}
 }
 
 // TestReconcileHibernation leaves what a server leaves that is killed while a

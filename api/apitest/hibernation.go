@@ -2,6 +2,7 @@ package apitest
 
 import (
 	"context"
+	"time"
 
 	"github.com/nixspace/nixspace"
 )
@@ -36,4 +37,18 @@ func (a *App) become(ctx context.Context, call, ref string, status nixspace.Sess
 	}
 	s.Status = status
 	return copied(s), nil
+}
+
+// SessionActivity says that somebody works in a session that runs.
+func (a *App) SessionActivity(ctx context.Context, ref string) ([]nixspace.Activity, error) {
+	s, err := a.Session(ctx, ref)
+	if err != nil || s.Status != nixspace.SessionRunning {
+		return []nixspace.Activity{}, err
+	}
+	return []nixspace.Activity{{Kind: nixspace.ActivityTerminal, Open: 1, Last: s.StartedAt}}, nil
+}
+
+// HibernateAfter is half an hour.
+func (a *App) HibernateAfter(context.Context, nixspace.ID) (time.Duration, error) {
+	return 30 * time.Minute, nil
 }

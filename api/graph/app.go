@@ -4,6 +4,7 @@ package graph
 
 import (
 	"context"
+	"time"
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/app"
@@ -42,6 +43,13 @@ type App interface {
 	Codes
 	Experiments
 	People
+	Idleness
+}
+
+// Idleness are the use cases of sessions in which nobody works.
+type Idleness interface {
+	SessionActivity(ctx context.Context, ref string) ([]nixspace.Activity, error)
+	HibernateAfter(ctx context.Context, version nixspace.ID) (time.Duration, error)
 }
 
 // Codes are the use cases of the code of single environments.

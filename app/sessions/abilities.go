@@ -24,7 +24,7 @@ func (m activeMachine) AttachTerminal(ctx context.Context, r nixspace.TerminalRe
 	if !ok {
 		return nil, lacking("terminals that last")
 	}
-	command, end := m.begin(ctx, r.Command)
+	command, end := m.begin(ctx, nixspace.ActivityTerminal, r.Command)
 	r.Command = command
 	t, err := host.AttachTerminal(ctx, r)
 	if err != nil {
@@ -49,7 +49,7 @@ func (m activeMachine) WriteFiles(ctx context.Context, dir string, archive io.Re
 	if !ok {
 		return nixspace.FilesWritten{}, lacking("files")
 	}
-	defer m.activity.begin(m.id)()
+	defer m.activity.begin(m.id, nixspace.ActivityFiles)()
 	return host.WriteFiles(ctx, dir, archive, zstd)
 }
 
@@ -59,7 +59,7 @@ func (m activeMachine) ReadFiles(ctx context.Context, path string) (io.ReadClose
 	if !ok {
 		return nil, lacking("files")
 	}
-	end := m.activity.begin(m.id)
+	end := m.activity.begin(m.id, nixspace.ActivityFiles)
 	r, err := host.ReadFiles(ctx, path)
 	if err != nil {
 		end()

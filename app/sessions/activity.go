@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -63,31 +64,42 @@ type activity struct {
 }
 
 type use struct {
-	open int
-	last time.Time
+	open  int
+	last  time.Time
+	kinds map[nixspace.ActivityKind]*nixspace.Activity
 }
 
 func newActivity() *activity { return &activity{m: map[nixspace.ID]*use{}} }
 
 // begin counts something that is open, until end is called.
-func (a *activity) begin(id nixspace.ID) (end func()) {
-	a.add(id, 1)
-	return sync.OnceFunc(func() { a.add(id, -1) })
+func (a *activity) begin(id nixspace.ID, kind nixspace.ActivityKind) (end func()) {
+	a.add(id, kind, 1)
+	return sync.OnceFunc(func() { a.add(id, kind, -1) })
 }
 
-// touch counts something that is over already.
-func (a *activity) touch(id nixspace.ID) { a.add(id, 0) }
+// touch counts something that is over already; it has no kind where it is no work.
+func (a *activity) touch(id nixspace.ID, kind nixspace.ActivityKind) { a.add(id, kind, 0) }
 
-func (a *activity) add(id nixspace.ID, n int) {
+func (a *activity) add(id nixspace.ID, kind nixspace.ActivityKind, n int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	u := a.m[id]
 	if u == nil {
-		u = &use{}
+		u = &use{kinds: map[nixspace.ActivityKind]*nixspace.Activity{}}
 		a.m[id] = u
 	}
 	u.open += n
 	u.last = time.Now()
+	if kind == "" {
+		return
+	}
+	k := u.kinds[kind]
+	if k == nil {
+		k = &nixspace.Activity{Kind: kind}
+		u.kinds[kind] = k
+	}
+	k.Open += n
+	k.Last = u.last
 }
 
 // get returns how many things are open, and when there was anything last.
@@ -98,6 +110,28 @@ func (a *activity) get(id nixspace.ID) (open int, last time.Time) {
 		return u.open, u.last
 	}
 	return 0, time.Time{}
+}
+
+// list returns what was done, the last first.
+func (a *activity) list(id nixspace.ID) []nixspace.Activity {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := []nixspace.Activity{}
+	if u := a.m[id]; u != nil {
+		for _, k := range u.kinds {
+			out = append(out, *k)
+		}
+	}
+	slices.SortFunc(out, func(a, b nixspace.Activity) int { return b.Last.Compare(a.Last) })
+	return out
+}
+
+// lastKind returns what was done last, if anything.
+func (a *activity) lastKind(id nixspace.ID) nixspace.ActivityKind {
+	if all := a.list(id); len(all) > 0 {
+		return all[0].Kind
+	}
+	return ""
 }
 
 func (a *activity) forget(id nixspace.ID) {
@@ -125,8 +159,8 @@ type Lender interface {
 
 // begin counts something that is started in the machine, until end is called, and
 // gives it what the actor lends.
-func (m activeMachine) begin(ctx context.Context, c nixspace.Command) (nixspace.Command, func()) {
-	end := m.activity.begin(m.id)
+func (m activeMachine) begin(ctx context.Context, kind nixspace.ActivityKind, c nixspace.Command) (nixspace.Command, func()) {
+	end := m.activity.begin(m.id, kind)
 	if m.lender == nil {
 		return c, end
 	}
@@ -140,7 +174,7 @@ func (m activeMachine) begin(ctx context.Context, c nixspace.Command) (nixspace.
 
 // Exec implements nixspace.Machine.
 func (m activeMachine) Exec(ctx context.Context, c nixspace.Command) (nixspace.Process, error) {
-	c, end := m.begin(ctx, c)
+	c, end := m.begin(ctx, nixspace.ActivityCommand, c)
 	p, err := m.Machine.Exec(ctx, c)
 	if err != nil {
 		end()
@@ -151,7 +185,7 @@ func (m activeMachine) Exec(ctx context.Context, c nixspace.Command) (nixspace.P
 
 // Dial implements nixspace.Machine.
 func (m activeMachine) Dial(ctx context.Context, port int) (net.Conn, error) {
-	end := m.activity.begin(m.id)
+	end := m.activity.begin(m.id, nixspace.ActivityConnection)
 	c, err := m.Machine.Dial(ctx, port)
 	if err != nil {
 		end()

@@ -60,7 +60,7 @@ func (a *UseCases) attach(ctx context.Context, s *nixspace.Session) (nixspace.Ma
 	if err != nil {
 		return nil, nil, err
 	}
-	a.activity.touch(s.ID)
+	a.activity.touch(s.ID, "") // what for is counted by whoever does it
 	if at := records.Now(); a.reports.touch(s.ID, at, touchEvery) {
 		if err := tx.Sessions().Touch(ctx, s.ID, at); err != nil {
 			a.log.Warn("cannot store a session's activity", "session", s.ID, "error", err)

@@ -173,7 +173,7 @@ func (a *UseCases) resume(ctx context.Context, s *nixspace.Session) (*nixspace.S
 	if err != nil {
 		return nil, err
 	}
-	a.activity.touch(s.ID) // it has just been asked for
+	a.activity.touch(s.ID, nixspace.ActivityStart) // it has just been asked for
 	return next, a.launch(ctx, next)
 }
 
@@ -226,46 +226,4 @@ func (a *UseCases) failStart(ctx context.Context, s *nixspace.Session, reason, c
 	a.settleEnd(ctx, s, nixspace.SessionChange{
 		From: []nixspace.SessionStatus{nixspace.SessionCreating}, To: nixspace.SessionFailed, Reason: reason, ReasonCode: code,
 	})
-}
-
-// hibernateIdle hibernates a running session that nobody has worked in for as
-// long as the server's policy says.
-func (a *UseCases) hibernateIdle(ctx context.Context, s *nixspace.Session, now time.Time) {
-	if a.hibernateAfter <= 0 || s.Ephemeral || s.Throwaway {
-		return
-	}
-	idle := func() bool {
-		open, last := a.activity.get(s.ID)
-		for _, t := range []time.Time{s.LastActivity, s.Since} {
-			if t.After(last) {
-				last = t
-			}
-		}
-		return open == 0 && now.Sub(last) >= a.hibernateAfter
-	}
-	if !idle() {
-		if open, _ := a.activity.get(s.ID); open > 0 {
-			if err := a.records.Store.Read().Sessions().Touch(ctx, s.ID, now); err != nil {
-				a.log.Warn("cannot store a session's activity", "session", s.ID, "error", err)
-			}
-		}
-		return
-	}
-	err := a.tasks.Start(ctx, func(ctx context.Context) {
-		leave, err := a.gates.enter(ctx, s.ID)
-		if err != nil {
-			return
-		}
-		defer leave()
-		if !idle() {
-			return // somebody came while the gate was shut
-		}
-		if _, err := a.hibernate(ctx, s.ID, "nobody worked in it for "+a.hibernateAfter.String(), "idle"); err != nil && !records.IsCode(err, "session_not_running") {
-			a.log.Warn("cannot hibernate an idle session", "session", s.ID, "error", err)
-			a.activity.touch(s.ID) // not again at once
-		}
-	})
-	if err != nil {
-		a.log.Debug("an idle session is left to the end of the server", "session", s.ID)
-	}
 }

@@ -185,7 +185,7 @@ func (a *UseCases) machineSpec(ctx context.Context, tx records.Tx, s *nixspace.S
 		SessionID: s.ID, Generation: s.Generation, Hostname: hostname(env.Name, s.Number),
 		CPUs: needs.cpus, MemoryMiB: needs.memoryMiB, DiskMiB: needs.diskMiB,
 		Base: base, Environment: v.OutPath, Env: needs.env, Services: needs.services, Egress: needs.egress,
-		Resume: s.Resuming, Throwaway: s.Throwaway,
+		Resume: s.Resuming, Throwaway: s.Throwaway, Ephemeral: s.Ephemeral,
 	}
 	if !s.Resuming {
 		spec.Services = a.builds.Seed(ctx, c, spec.Services, report)

@@ -109,7 +109,7 @@ func (a *UseCases) reconcileAsleep(ctx context.Context, s *nixspace.Session) boo
 	if s.Status == nixspace.SessionHibernated {
 		return true
 	}
-	reason, code := "the server ended while it hibernated", "hibernated"
+	reason, code := "it hibernated while no server looked after it", "hibernated"
 	if s.Resuming && s.Status == nixspace.SessionCreating {
 		reason, code = "the server ended while it was resuming", "interrupted"
 	}

@@ -35,6 +35,7 @@ type UseCases struct {
 	prewarms       Prewarms // nil for none
 	urgency        urgency
 	lender         Lender // nil where nothing is lent
+	idleness       idleness
 }
 
 // Config is what sessions work with. All fields but HibernateAfter, Prebuilds and Prewarms are

@@ -6,6 +6,7 @@ import (
 	"io"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/cmd/nixspace/client"
@@ -156,6 +157,15 @@ func printVersion(w io.Writer, v *client.Version) error {
 	return nil
 }
 
+// activityLine says what is done in a session, or when that was.
+func activityLine(a client.Activity) string {
+	kind := strings.ToLower(a.Kind)
+	if a.Open > 0 {
+		return fmt.Sprintf("%s (%d open)", kind, a.Open)
+	}
+	return fmt.Sprintf("%s, %s", kind, ago(a.Last))
+}
+
 func printSession(w io.Writer, s *client.Session) error {
 	fmt.Fprintf(w, "session      %s  (%s)\n", s.Ref, s.ID)
 	fmt.Fprintf(w, "status       %s\n", term.Clean(sessionStatus(s)))
@@ -176,6 +186,16 @@ func printSession(w io.Writer, s *client.Session) error {
 	}
 	if s.StartedAt != nil {
 		fmt.Fprintf(w, "started      %s\n", ago(*s.StartedAt))
+	}
+	if s.HibernateAfter != nil {
+		fmt.Fprintf(w, "when idle    hibernated after %s\n", time.Duration(*s.HibernateAfter)*time.Second)
+	}
+	for i, a := range s.Activity {
+		name := ""
+		if i == 0 {
+			name = "activity"
+		}
+		fmt.Fprintf(w, "%-12s %s\n", name, activityLine(a))
 	}
 	m := s.Machine
 	if m == nil {

@@ -46,15 +46,15 @@ type networks struct {
 
 // restPolicy are the flags that say when sessions are put to rest.
 type restPolicy struct {
-	OnExit         string        `name:"on-exit" env:"NIXSPACE_ON_EXIT" enum:"hibernate,stop,keep" default:"hibernate" placeholder:"hibernate|stop|keep" help:"What becomes of running sessions when the server ends (${default}). hibernate: they go on where they were once they are needed. stop: only their disks are kept. keep: their machines run on; without a server for ten minutes they stop by themselves. Ephemeral sessions are always stopped."`
-	HibernateAfter time.Duration `name:"hibernate-after" env:"NIXSPACE_HIBERNATE_AFTER" default:"0s" placeholder:"30m" help:"Hibernate a session in which nobody has worked for so long: no command, terminal or connection through NixSpace. What needs it resumes it. Off when 0, which is the default: a program that runs on its own in the background is no activity that NixSpace sees."`
+	OnExit         string        `name:"on-exit" env:"NIXSPACE_ON_EXIT" enum:"hibernate,stop,keep" default:"hibernate" placeholder:"hibernate|stop|keep" help:"What becomes of running sessions when the server ends (${default}). hibernate: they go on where they were once they are needed. stop: only their disks are kept. keep: their machines run on; without a server for ten minutes they hibernate by themselves. Ephemeral sessions are always stopped."`
+	HibernateAfter time.Duration `name:"hibernate-after" env:"NIXSPACE_HIBERNATE_AFTER" default:"0s" placeholder:"30m" help:"Hibernate a session in which nobody has worked for so long, where its environment does not say otherwise: no command, terminal or connection through NixSpace. What needs it resumes it. Off when 0, which is the default: a program that runs on its own in the background is no activity that NixSpace sees."`
 	Prewarm        bool          `name:"prewarm" env:"NIXSPACE_PREWARM" default:"true" negatable:"" help:"Make what the first session of an environment starts fast from once the environment is built, in the background and while no session starts (on by default)."`
 }
 
 var farewells = map[string]string{
 	"hibernate": "stopped; nothing is left running, and sessions are hibernated",
 	"stop":      "stopped; nothing is left running",
-	"keep":      "stopped; sessions run on for ten minutes, unless a server comes back",
+	"keep":      "stopped; sessions run on for ten minutes and then hibernate, unless a server comes back",
 }
 
 // foreground is what a new server is used for.

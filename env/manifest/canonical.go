@@ -28,6 +28,9 @@ type Canonical struct {
 	Flake     *CanonicalFlake             `json:"flake,omitempty"`
 	// Network is missing where the environment may reach nothing.
 	Network *CanonicalNetwork `json:"network,omitempty"`
+	// HibernateAfter is in milliseconds; missing where it is left to the server, and
+	// -1 for never.
+	HibernateAfter int64 `json:"hibernate_after_ms,omitempty"`
 }
 
 // CanonicalNetwork is the network of a [Canonical]. One of its fields is set.
@@ -83,6 +86,11 @@ func (r *Resolved) Canonical() Canonical {
 	}
 	if e := m.Network.Policy(); e.Any() {
 		c.Network = &CanonicalNetwork{Full: e.Full, Allow: e.Allow}
+	}
+	if after := m.Session.HibernateAfter; after == Never {
+		c.HibernateAfter = -1
+	} else {
+		c.HibernateAfter = after.Milliseconds()
 	}
 	for _, p := range r.Packages {
 		c.Packages[p.Attr] = CanonicalPackage{Family: p.Family, Version: p.Version, Path: p.OutPath}

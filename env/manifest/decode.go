@@ -22,7 +22,7 @@ const (
 	maxEntries  = 500
 )
 
-var topLevel = []string{"schema", "source", "packages", "services", "env", "scripts", "checks", "ports", "resources", "network", "flake"}
+var topLevel = []string{"schema", "source", "packages", "services", "env", "scripts", "checks", "ports", "resources", "network", "session", "flake"}
 
 func (d *decoder) err() error {
 	if len(d.problems) == 0 {
@@ -77,6 +77,8 @@ func (d *decoder) manifest(v map[string]any) *Manifest {
 			m.Resources = d.resources(path, value)
 		case "network":
 			m.Network = d.network(path, value)
+		case "session":
+			m.Session = d.session(path, value)
 		case "flake":
 			m.Flake = d.flake(path, value)
 		default:

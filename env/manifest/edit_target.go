@@ -135,6 +135,11 @@ func kindOf(path []string) (valueKind, error) {
 			return kindEgress, nil
 		}
 		return 0, unknownTarget(path, k, []string{"egress"})
+	case "session":
+		if k == "hibernate-after" {
+			return kindText, nil
+		}
+		return 0, unknownTarget(path, k, []string{"hibernate-after"})
 	case "resources":
 		switch k {
 		case "cpus":

@@ -45,6 +45,9 @@ func leaves(m *Manifest) []leaf {
 	case len(n.Allow) > 0:
 		add(n.Allow, "network", "egress")
 	}
+	if m.Session.HibernateAfter != 0 {
+		add(m.Session.text(), "session", "hibernate-after")
+	}
 	if r := m.Resources; r != (Resources{}) {
 		if r.CPUs != 0 {
 			add(int64(r.CPUs), "resources", "cpus")

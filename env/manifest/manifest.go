@@ -36,6 +36,7 @@ type Manifest struct {
 	Ports     map[string]int // ports that the project's own programs listen on, by name
 	Resources Resources
 	Network   Network
+	Session   Session
 	Flake     *Flake // a flake that a user brought; nil for none
 
 	doc *document // where each key stands; nil when it was not parsed from text
@@ -93,6 +94,22 @@ type Network struct {
 const (
 	EgressNone = "none"
 	EgressFull = "full"
+)
+
+// Session is how the machines of an environment are kept.
+type Session struct {
+	// HibernateAfter is how long nobody must have worked in one before it is
+	// hibernated: 0 leaves it to the server, [Never] is never.
+	HibernateAfter Duration
+}
+
+// Never is a [Session.HibernateAfter] that does not come; a manifest says "never".
+const Never Duration = -1
+
+// The limits of [Session.HibernateAfter]; the server looks once a minute.
+const (
+	MinHibernateAfter Duration = Duration(time.Minute)
+	MaxHibernateAfter Duration = Duration(30 * 24 * time.Hour)
 )
 
 // Resources are what a session may use. Zero means the default, see

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/vm/runner"
@@ -44,6 +45,8 @@ type Config struct {
 	// PrivateNetworks lets machines reach private networks, where the policy of
 	// their environment does.
 	PrivateNetworks bool
+	// Abandoned is how long a session runs on without a server: 10 minutes when 0.
+	Abandoned time.Duration
 }
 
 // Local runs machines on this host, each by a process of its own that outlives

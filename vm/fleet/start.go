@@ -125,7 +125,7 @@ func (l *Local) host(socket string) runner.Host {
 	return runner.Host{
 		Layers: l.dir("layers"), Boot: l.dir("boot"), Volumes: l.pool.Dir(), Socket: socket,
 		Store: l.cfg.Store, Kernel: l.cfg.Kernel, QEMU: l.cfg.QEMU, Accel: l.cfg.Accel, Runner: l.cfg.Runner,
-		PrivateNetworks: l.cfg.PrivateNetworks,
+		PrivateNetworks: l.cfg.PrivateNetworks, Abandoned: l.cfg.Abandoned,
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/internal/filelock"
@@ -44,6 +45,8 @@ type Host struct {
 	Runner  []string `json:"runner"`           // the command that starts a runner, without the folder
 	// PrivateNetworks lets machines reach private networks, where their policy does.
 	PrivateNetworks bool `json:"private_networks,omitempty"`
+	// Abandoned is how long a session runs on without a server: 10 minutes when 0.
+	Abandoned time.Duration `json:"abandoned,omitempty"`
 }
 
 // State is what is known about a runner and what belongs to it, for whoever

@@ -153,16 +153,23 @@ func (r *runner) servicesChanged(s []nixspace.ServiceStatus) {
 func (r *runner) follow(ctx context.Context) error {
 	go r.watchServices(ctx)
 	go r.watchView(ctx)
-	idle := time.NewTicker(abandonedTime / 10)
+	alone := r.spec.Host.Abandoned
+	if alone <= 0 {
+		alone = abandonedTime
+	}
+	idle := time.NewTicker(alone / 10)
 	defer idle.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 		case <-idle.C:
-			if !r.abandoned(abandonedTime) {
+			if !r.abandoned(alone) {
 				continue
 			}
-			r.stop(errAbandoned)
+			if err := r.rest(ctx); err != nil {
+				r.log.Warn("the session stops, since it cannot be hibernated", "err", err)
+				r.stop(errAbandoned)
+			}
 			<-ctx.Done()
 		}
 		cause := context.Cause(ctx)
@@ -172,6 +179,15 @@ func (r *runner) follow(ctx context.Context) error {
 		}
 		return cause
 	}
+}
+
+// rest hibernates a session that no server asks for any more: what its processes
+// hold is there for the next one.
+func (r *runner) rest(ctx context.Context) error {
+	if m := r.spec.Machine; m.Throwaway || m.Ephemeral {
+		return errors.New("it is for one use")
+	}
+	return r.hibernate(ctx)
 }
 
 // watchServices keeps the status of services up to date.

@@ -214,7 +214,7 @@ func (r *runner) finish(cause, undoErr error) {
 			s.Status, s.Reason, s.ReasonCode = nixspace.SessionHibernated, "", ""
 		case errors.Is(cause, errAbandoned):
 			s.Status, s.ReasonCode = nixspace.SessionStopped, "abandoned"
-			s.Reason = fmt.Sprintf("no server asked for the session for %v", abandonedTime)
+			s.Reason = "no server asked for the session any more"
 		case cause == nil:
 			s.Status, s.ReasonCode, s.Reason = nixspace.SessionStopped, "guest_poweroff", "the guest powered itself off"
 		default:

@@ -62,6 +62,12 @@ type DirectiveRoot struct {
 }
 
 type ComplexityRoot struct {
+	Activity struct {
+		Kind func(childComplexity int) int
+		Last func(childComplexity int) int
+		Open func(childComplexity int) int
+	}
+
 	AuditEntry struct {
 		Actor      func(childComplexity int) int
 		At         func(childComplexity int) int
@@ -848,27 +854,29 @@ type ComplexityRoot struct {
 	}
 
 	Session struct {
-		Driver       func(childComplexity int) int
-		EndedAt      func(childComplexity int) int
-		Environment  func(childComplexity int) int
-		Ephemeral    func(childComplexity int) int
-		ForkOf       func(childComplexity int) int
-		Generation   func(childComplexity int) int
-		ID           func(childComplexity int) int
-		Isolation    func(childComplexity int) int
-		LastActivity func(childComplexity int) int
-		Machine      func(childComplexity int) int
-		Number       func(childComplexity int) int
-		Prebuilt     func(childComplexity int) int
-		Reason       func(childComplexity int) int
-		ReasonCode   func(childComplexity int) int
-		Ref          func(childComplexity int) int
-		Resuming     func(childComplexity int) int
-		Snapshot     func(childComplexity int) int
-		StartedAt    func(childComplexity int) int
-		Status       func(childComplexity int) int
-		Throwaway    func(childComplexity int) int
-		Version      func(childComplexity int) int
+		Activity       func(childComplexity int) int
+		Driver         func(childComplexity int) int
+		EndedAt        func(childComplexity int) int
+		Environment    func(childComplexity int) int
+		Ephemeral      func(childComplexity int) int
+		ForkOf         func(childComplexity int) int
+		Generation     func(childComplexity int) int
+		HibernateAfter func(childComplexity int) int
+		ID             func(childComplexity int) int
+		Isolation      func(childComplexity int) int
+		LastActivity   func(childComplexity int) int
+		Machine        func(childComplexity int) int
+		Number         func(childComplexity int) int
+		Prebuilt       func(childComplexity int) int
+		Reason         func(childComplexity int) int
+		ReasonCode     func(childComplexity int) int
+		Ref            func(childComplexity int) int
+		Resuming       func(childComplexity int) int
+		Snapshot       func(childComplexity int) int
+		StartedAt      func(childComplexity int) int
+		Status         func(childComplexity int) int
+		Throwaway      func(childComplexity int) int
+		Version        func(childComplexity int) int
 	}
 
 	SessionConnection struct {
@@ -1064,6 +1072,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 	ec := newExecutionContext(nil, e, nil)
 	_ = ec
 	switch typeName + "." + field {
+
+	case "Activity.kind":
+		if e.ComplexityRoot.Activity.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Activity.Kind(childComplexity), true
+	case "Activity.last":
+		if e.ComplexityRoot.Activity.Last == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Activity.Last(childComplexity), true
+	case "Activity.open":
+		if e.ComplexityRoot.Activity.Open == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Activity.Open(childComplexity), true
 
 	case "AuditEntry.actor":
 		if e.ComplexityRoot.AuditEntry.Actor == nil {
@@ -4884,6 +4911,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Service.State(childComplexity), true
 
+	case "Session.activity":
+		if e.ComplexityRoot.Session.Activity == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Session.Activity(childComplexity), true
 	case "Session.driver":
 		if e.ComplexityRoot.Session.Driver == nil {
 			break
@@ -4920,6 +4953,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Session.Generation(childComplexity), true
+	case "Session.hibernateAfter":
+		if e.ComplexityRoot.Session.HibernateAfter == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Session.HibernateAfter(childComplexity), true
 	case "Session.id":
 		if e.ComplexityRoot.Session.ID == nil {
 			break
@@ -5905,6 +5944,35 @@ func newExecutionContext(
 }
 
 var sources = []*ast.Source{
+	{Name: "../schema/activity.graphqls", Input: `extend type Session {
+  "What was done in it since this server found it, as far as that counts as work: the last first."
+  activity: [Activity!]!
+  "How many seconds nobody must have worked in it before it is hibernated: as its environment says, or the server. Null for never."
+  hibernateAfter: Int
+}
+
+"One kind of work in a session."
+type Activity {
+  kind: ActivityKind!
+  "How much of it goes on now."
+  open: Int!
+  "When any of it began or ended last."
+  last: Time!
+}
+
+enum ActivityKind {
+  "As long as it is open."
+  TERMINAL
+  "As long as it runs."
+  COMMAND
+  "To a port, a preview too, as long as it is open."
+  CONNECTION
+  "A copy of files."
+  FILES
+  "A start or resume."
+  START
+}
+`, BuiltIn: false},
 	{Name: "../schema/code.graphqls", Input: `extend type Mutation {
   "Makes an environment in a project that there is, from code of its own. It is no branch of another one."
   addEnvironment(input: AddEnvironmentInput!): CreateProjectPayload!
@@ -7835,6 +7903,18 @@ var parsedSchema = gqlparser.MustLoadSchema(sources...)
 // Each function is generated once per unique object type, deduplicating the
 // switch statements that were previously inlined in every fieldContext_* function.
 
+func (ec *executionContext) childFields_Activity(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "kind":
+		return ec.fieldContext_Activity_kind(ctx, field)
+	case "open":
+		return ec.fieldContext_Activity_open(ctx, field)
+	case "last":
+		return ec.fieldContext_Activity_last(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Activity", field.Name)
+}
+
 func (ec *executionContext) childFields_AuditEntry(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "seq":
@@ -9233,6 +9313,10 @@ func (ec *executionContext) childFields_Session(ctx context.Context, field graph
 		return ec.fieldContext_Session_endedAt(ctx, field)
 	case "machine":
 		return ec.fieldContext_Session_machine(ctx, field)
+	case "activity":
+		return ec.fieldContext_Session_activity(ctx, field)
+	case "hibernateAfter":
+		return ec.fieldContext_Session_hibernateAfter(ctx, field)
 	case "prebuilt":
 		return ec.fieldContext_Session_prebuilt(ctx, field)
 	case "resuming":

@@ -27,6 +27,8 @@ type SessionResolver interface {
 	Version(ctx context.Context, obj *nixspace.Session) (*nixspace.Version, error)
 
 	Machine(ctx context.Context, obj *nixspace.Session) (*nixspace.MachineStatus, error)
+	Activity(ctx context.Context, obj *nixspace.Session) ([]nixspace.Activity, error)
+	HibernateAfter(ctx context.Context, obj *nixspace.Session) (*int, error)
 	Prebuilt(ctx context.Context, obj *nixspace.Session) (*model.BeganPrebuilt, error)
 
 	ForkOf(ctx context.Context, obj *nixspace.Session) (*nixspace.Session, error)
@@ -1885,6 +1887,61 @@ func (ec *executionContext) fieldContext_Session_machine(_ context.Context, fiel
 	return fc, nil
 }
 
+func (ec *executionContext) _Session_activity(ctx context.Context, field graphql.CollectedField, obj *nixspace.Session) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Session_activity(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Session().Activity(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []nixspace.Activity) graphql.Marshaler {
+			return ec.marshalNActivity2ᚕgithubᚗcomᚋnixspaceᚋnixspaceᚐActivityᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Session_activity(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Session",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Activity(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Session_hibernateAfter(ctx context.Context, field graphql.CollectedField, obj *nixspace.Session) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Session_hibernateAfter(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Session().HibernateAfter(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Session_hibernateAfter(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Session", field, true, true, "Int")
+}
+
 func (ec *executionContext) _Session_prebuilt(ctx context.Context, field graphql.CollectedField, obj *nixspace.Session) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -2884,6 +2941,18 @@ func (ec *executionContext) _Session(ctx context.Context, sel ast.SelectionSet, 
 				true, false,
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Session_machine(ctx, field, obj)
+				})
+		case "activity":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Session_activity(ctx, field, obj)
+				})
+		case "hibernateAfter":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Session_hibernateAfter(ctx, field, obj)
 				})
 		case "prebuilt":
 			out.ResolveConcurrently(ec.OperationContext, &deferred, i,

@@ -123,28 +123,38 @@ type BuildUpdate struct {
 	Line     *LogLine           `json:"line"`
 }
 
+// Activity is one kind of work in a session.
+type Activity struct {
+	Kind string    `json:"kind"`
+	Open int       `json:"open"`
+	Last time.Time `json:"last"`
+}
+
 // Session is a machine of one version.
 type Session struct {
-	ID           nixspace.ID    `json:"id"`
-	Ref          string         `json:"ref"`
-	Number       int            `json:"number"`
-	Environment  string         `json:"environmentRef"`
-	Version      *Version       `json:"version,omitempty"`
-	Status       lower          `json:"status"` // see [nixspace.SessionStatus]
-	Reason       string         `json:"reason"`
-	ReasonCode   string         `json:"reasonCode"`
-	Driver       string         `json:"driver"`
-	Isolation    string         `json:"isolation"`
-	Ephemeral    bool           `json:"ephemeral"`
-	Throwaway    bool           `json:"throwaway"`
-	Resuming     bool           `json:"resuming"`
-	ForkOf       *Identified    `json:"forkOf,omitempty"`
-	Snapshot     *Began         `json:"snapshot,omitempty"`
-	Prebuilt     *BeganPrebuilt `json:"prebuilt,omitempty"`
-	StartedAt    *time.Time     `json:"startedAt"`
-	LastActivity *time.Time     `json:"lastActivity"`
-	EndedAt      *time.Time     `json:"endedAt"`
-	Machine      *Machine       `json:"machine,omitempty"`
+	ID     nixspace.ID `json:"id"`
+	Ref    string      `json:"ref"`
+	Number int         `json:"number"`
+	// Activity and HibernateAfter, in seconds, are known of a single session only.
+	Activity       []Activity     `json:"activity"`
+	HibernateAfter *int           `json:"hibernateAfter"`
+	Environment    string         `json:"environmentRef"`
+	Version        *Version       `json:"version,omitempty"`
+	Status         lower          `json:"status"` // see [nixspace.SessionStatus]
+	Reason         string         `json:"reason"`
+	ReasonCode     string         `json:"reasonCode"`
+	Driver         string         `json:"driver"`
+	Isolation      string         `json:"isolation"`
+	Ephemeral      bool           `json:"ephemeral"`
+	Throwaway      bool           `json:"throwaway"`
+	Resuming       bool           `json:"resuming"`
+	ForkOf         *Identified    `json:"forkOf,omitempty"`
+	Snapshot       *Began         `json:"snapshot,omitempty"`
+	Prebuilt       *BeganPrebuilt `json:"prebuilt,omitempty"`
+	StartedAt      *time.Time     `json:"startedAt"`
+	LastActivity   *time.Time     `json:"lastActivity"`
+	EndedAt        *time.Time     `json:"endedAt"`
+	Machine        *Machine       `json:"machine,omitempty"`
 }
 
 // Ended reports whether the session is stopped or failed.
