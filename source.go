@@ -34,6 +34,8 @@ type CodeSource struct {
 	Pull int
 	// Dir is the folder that is taken, slash-separated; empty for all of it.
 	Dir string
+	// Submodules says that the submodules of a repository are fetched, too.
+	Submodules bool `json:",omitempty"`
 	// Name is that of a template.
 	Name string
 }

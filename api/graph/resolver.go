@@ -59,7 +59,7 @@ func origin(c *nixspace.EnvironmentCode) *model.CodeOrigin {
 		return nil
 	}
 	s := c.Fetch.Source
-	o := &model.CodeOrigin{Source: s.URL, Ref: s.Ref, Dir: s.Dir}
+	o := &model.CodeOrigin{Source: s.URL, Ref: s.Ref, Dir: s.Dir, Submodules: s.Submodules}
 	if s.Path != "" { // which part of it is the reference was found by the fetch
 		o.Ref, o.Dir = cmp.Or(c.Fetch.Code.Ref, c.Fetch.Code.Commit), c.Fetch.Code.Dir
 	}

@@ -15,6 +15,8 @@ type FetchSource struct {
 	Source string // an address, or template:NAME
 	Ref    string // a branch, tag or commit, in place of the one that Source names
 	Dir    string // a folder of it
+	// Submodules asks for the submodules of a repository, too.
+	Submodules bool
 	// User and Token, or Key (a private key of ssh's), open a private source. They
 	// are kept in memory until the fetch has ended.
 	User, Token, Key string
@@ -39,6 +41,10 @@ func (u *UseCases) FetchSource(ctx context.Context, in FetchSource) (*nixspace.S
 	if err != nil {
 		return nil, err
 	}
+	if in.Submodules && src.Kind != nixspace.SourceGit {
+		return nil, nixspace.Errorf(nixspace.KindInvalid, "source_submodules", "only a repository has submodules")
+	}
+	src.Submodules = in.Submodules
 	cred := nixspace.SourceCredentials{User: in.User, Token: in.Token, Key: []byte(in.Key)}
 	if len(in.Token) > maxToken || len(in.User) > 255 || len(in.Key) > maxKey || cred.Empty() && in.User != "" || in.Token != "" && in.Key != "" {
 		return nil, nixspace.Errorf(nixspace.KindInvalid, "source_credentials", "the credentials cannot be used").

@@ -90,5 +90,6 @@ func (c *pullCmd) from(name string, had *client.Code) (string, error) {
 	if c.Dir == "" {
 		c.Dir = had.Origin.Dir
 	}
+	c.Submodules = c.Submodules || had.Origin.Submodules
 	return had.Origin.Source, nil
 }

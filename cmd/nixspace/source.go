@@ -22,6 +22,7 @@ type sourceFlags struct {
 	Template   string `placeholder:"NAME" help:"Begin with a template; see nixspace templates."`
 	Ref        string `placeholder:"REF" help:"The branch, tag or commit of the repository."`
 	Dir        string `placeholder:"DIR" help:"The folder of the repository to take, without its history."`
+	Submodules bool   `help:"Fetch the submodules of the repository, too."`
 	NoHistory  bool   `help:"Of a folder that is a git work tree, send no commits: sessions then have no .git."`
 	TokenStdin bool   `help:"Read a token for a private repository from standard input."`
 	TokenUser  string `placeholder:"USER" help:"The user name that goes with the token, where the server wants a certain one."`
@@ -45,10 +46,10 @@ func (f *sourceFlags) get(ctx context.Context, api *client.Client, d *term.Displ
 	}
 	info, err := os.Stat(path)
 	local := err == nil && f.Template == ""
-	remote := f.Ref != "" || f.Dir != "" || f.TokenStdin || f.DeployKey != ""
+	remote := f.Ref != "" || f.Dir != "" || f.Submodules || f.TokenStdin || f.DeployKey != ""
 	switch {
 	case local && remote:
-		return origin{}, nixspace.Errorf(nixspace.KindInvalid, "usage", "--ref, --dir, --token-stdin and --deploy-key are for repositories, and %s is here", path)
+		return origin{}, nixspace.Errorf(nixspace.KindInvalid, "usage", "--ref, --dir, --submodules, --token-stdin and --deploy-key are for repositories, and %s is here", path)
 	case local && info.Mode().IsRegular():
 		return f.sendFile(ctx, api, d, path)
 	case !local && (remote || source.Is(path)):
@@ -86,7 +87,7 @@ func (f *sourceFlags) sendFile(ctx context.Context, api *client.Client, d *term.
 
 // fetch lets the server fetch the code, and shows how far that is.
 func (f *sourceFlags) fetch(ctx context.Context, api *client.Client, d *term.Display, std streams, from string) (origin, error) {
-	in := client.FetchInput{Source: from, Ref: f.Ref, Dir: f.Dir, User: f.TokenUser}
+	in := client.FetchInput{Source: from, Ref: f.Ref, Dir: f.Dir, Submodules: f.Submodules, User: f.TokenUser}
 	var err error
 	if f.TokenStdin {
 		if in.Token, err = readToken(std.In); err != nil {

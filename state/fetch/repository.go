@@ -61,6 +61,13 @@ func (f *Fetcher) repository(ctx context.Context, s nixspace.CodeSource, cred ni
 		if err := g.archive(ctx, t2, what); err != nil {
 			return err
 		}
+		if s.Submodules {
+			t2.fetched = true
+			m := &modules{f: f, ctx: ctx, dir: dir, out: t2, of: s, cred: cred, progress: progress}
+			if err := m.add(g, commit, t.dir, "", 0); err != nil {
+				return err
+			}
+		}
 		if !keep {
 			return nil
 		}
@@ -92,6 +99,11 @@ func (g *git) folder(ctx context.Context, commit, dir string) (string, error) {
 
 // archive writes a commit's tree, or another one.
 func (g *git) archive(ctx context.Context, t *tree, object string) error {
+	return g.archiveAs(ctx, t, object, func(name string) string { return name })
+}
+
+// archiveAs writes it under other names.
+func (g *git) archiveAs(ctx context.Context, t *tree, object string, as func(string) string) error {
 	r, w := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
@@ -103,7 +115,7 @@ func (g *git) archive(ctx context.Context, t *tree, object string) error {
 		if name = strings.TrimSuffix(name, "/"); name == "" || name == ".git" || strings.HasPrefix(name, ".git/") {
 			return ""
 		}
-		return name
+		return as(name)
 	})
 	if err == nil {
 		_, err = io.Copy(io.Discard, r) // its padding

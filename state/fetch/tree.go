@@ -26,6 +26,7 @@ type tree struct {
 	skipped []string // links that lead out of the tree
 	lfs     bool     // Git LFS keeps files elsewhere
 	modules bool     // git keeps other repositories in folders
+	fetched bool     // these are fetched, too
 }
 
 // notes say what a person should know of the tree.
@@ -35,8 +36,8 @@ func (t *tree) notes() []string {
 		shown := t.skipped[:min(n, 3)]
 		out = append(out, fmt.Sprintf("left out: %s (links that lead out of the code; %d in all)", strings.Join(shown, ", "), n))
 	}
-	if t.modules {
-		out = append(out, "submodules are not fetched: their folders are empty")
+	if t.modules && !t.fetched {
+		out = append(out, "submodules are not fetched: their folders are empty (--submodules fetches them)")
 	}
 	if t.lfs {
 		out = append(out, "files that Git LFS keeps are not fetched: there is a pointer in place of each")

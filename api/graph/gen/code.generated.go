@@ -194,6 +194,29 @@ func (ec *executionContext) fieldContext_CodeOrigin_dir(_ context.Context, field
 	return graphql.NewScalarFieldContext("CodeOrigin", field, false, false, "String")
 }
 
+func (ec *executionContext) _CodeOrigin_submodules(ctx context.Context, field graphql.CollectedField, obj *model.CodeOrigin) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CodeOrigin_submodules(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Submodules, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_CodeOrigin_submodules(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CodeOrigin", field, false, false, "Boolean")
+}
+
 // endregion **************************** field.gotpl *****************************
 
 // region    **************************** input.gotpl *****************************
@@ -427,6 +450,11 @@ func (ec *executionContext) _CodeOrigin(ctx context.Context, sel ast.SelectionSe
 			}
 		case "dir":
 			out.Values[i] = ec._CodeOrigin_dir(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "submodules":
+			out.Values[i] = ec._CodeOrigin_submodules(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}

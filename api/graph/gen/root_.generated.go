@@ -163,9 +163,10 @@ type ComplexityRoot struct {
 	}
 
 	CodeOrigin struct {
-		Dir    func(childComplexity int) int
-		Ref    func(childComplexity int) int
-		Source func(childComplexity int) int
+		Dir        func(childComplexity int) int
+		Ref        func(childComplexity int) int
+		Source     func(childComplexity int) int
+		Submodules func(childComplexity int) int
 	}
 
 	Collection struct {
@@ -1458,6 +1459,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.CodeOrigin.Source(childComplexity), true
+	case "CodeOrigin.submodules":
+		if e.ComplexityRoot.CodeOrigin.Submodules == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CodeOrigin.Submodules(childComplexity), true
 
 	case "Collection.dryRun":
 		if e.ComplexityRoot.Collection.DryRun == nil {
@@ -6020,6 +6027,7 @@ type CodeOrigin {
   source: String!
   ref: String!
   dir: String!
+  submodules: Boolean!
 }
 `, BuiltIn: false},
 	{Name: "../schema/diff.graphqls", Input: `extend type Query {
@@ -7742,6 +7750,8 @@ input FetchSourceInput {
   ref: String! = ""
   "The folder to take."
   dir: String! = ""
+  "Fetch the submodules of a repository, too."
+  submodules: Boolean! = false
   "Goes with token; empty for what the server is known to expect."
   user: String! = ""
   "Opens a private source over https. It is kept in memory until the fetch has ended, and nowhere else."
@@ -8111,6 +8121,8 @@ func (ec *executionContext) childFields_CodeOrigin(ctx context.Context, field gr
 		return ec.fieldContext_CodeOrigin_ref(ctx, field)
 	case "dir":
 		return ec.fieldContext_CodeOrigin_dir(ctx, field)
+	case "submodules":
+		return ec.fieldContext_CodeOrigin_submodules(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type CodeOrigin", field.Name)
 }

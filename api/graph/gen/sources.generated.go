@@ -1045,6 +1045,9 @@ func (ec *executionContext) unmarshalInputFetchSourceInput(ctx context.Context, 
 	if _, present := asMap["dir"]; !present {
 		asMap["dir"] = ""
 	}
+	if _, present := asMap["submodules"]; !present {
+		asMap["submodules"] = false
+	}
 	if _, present := asMap["user"]; !present {
 		asMap["user"] = ""
 	}
@@ -1055,7 +1058,7 @@ func (ec *executionContext) unmarshalInputFetchSourceInput(ctx context.Context, 
 		asMap["key"] = ""
 	}
 
-	fieldsInOrder := [...]string{"source", "ref", "dir", "user", "token", "key"}
+	fieldsInOrder := [...]string{"source", "ref", "dir", "submodules", "user", "token", "key"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -1083,6 +1086,13 @@ func (ec *executionContext) unmarshalInputFetchSourceInput(ctx context.Context, 
 				return it, err
 			}
 			it.Dir = data
+		case "submodules":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("submodules"))
+			data, err := ec.unmarshalNBoolean2bool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Submodules = data
 		case "user":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("user"))
 			data, err := ec.unmarshalNString2string(ctx, v)

@@ -51,9 +51,10 @@ type Code struct {
 }
 
 type CodeOrigin struct {
-	Source string `json:"source"`
-	Ref    string `json:"ref"`
-	Dir    string `json:"dir"`
+	Source     string `json:"source"`
+	Ref        string `json:"ref"`
+	Dir        string `json:"dir"`
+	Submodules bool   `json:"submodules"`
 }
 
 type CollectGarbageInput struct {

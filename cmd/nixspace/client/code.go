@@ -11,13 +11,14 @@ type Code struct {
 	Commit    string `json:"commit"`
 	// Origin says what to fetch to get it anew; nil for what somebody sent.
 	Origin *struct {
-		Source string `json:"source"`
-		Ref    string `json:"ref"`
-		Dir    string `json:"dir"`
+		Source     string `json:"source"`
+		Ref        string `json:"ref"`
+		Dir        string `json:"dir"`
+		Submodules bool   `json:"submodules"`
 	} `json:"origin"`
 }
 
-const codeFields = `workspace source commit origin{source ref dir}`
+const codeFields = `workspace source commit origin{source ref dir submodules}`
 
 // AddEnvironment makes an environment in a project that there is. Workspace and
 // manifest may be empty, as with CreateProject.

@@ -26,12 +26,13 @@ type Template struct {
 
 // FetchInput says what to fetch.
 type FetchInput struct {
-	Source string `json:"source"`
-	Ref    string `json:"ref"`
-	Dir    string `json:"dir"`
-	User   string `json:"user"`
-	Token  string `json:"token"`
-	Key    string `json:"key"`
+	Source     string `json:"source"`
+	Ref        string `json:"ref"`
+	Dir        string `json:"dir"`
+	Submodules bool   `json:"submodules"`
+	User       string `json:"user"`
+	Token      string `json:"token"`
+	Key        string `json:"key"`
 }
 
 // SourceFetch is one attempt to fetch code.
