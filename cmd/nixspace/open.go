@@ -17,6 +17,7 @@ import (
 type openCmd struct {
 	Session string `arg:"" help:"The session."`
 	IDE     string `name:"ide" enum:"code,vscode,cursor,zed,jetbrains" default:"code" placeholder:"code|vscode|cursor|zed|jetbrains" help:"The editor: code is VS Code in a browser, served by NixSpace (${default}); for the others, the way to open the session in them over SSH is printed."`
+	File    string `name:"file" placeholder:"PATH:LINE" help:"A file to open in VS Code in the browser, below /workspace, and a line of it."`
 	Browser bool   `name:"browser" negatable:"" default:"true" help:"Open a browser, where this is a terminal of a desktop."`
 }
 
@@ -44,7 +45,7 @@ func (c *openCmd) Run(ctx context.Context, g *globals, std streams) error {
 	}
 	defer api.Close()
 	if c.IDE == "code" {
-		link, err := api.Code(ctx, c.Session)
+		link, err := api.Code(ctx, c.Session, c.File)
 		if err != nil {
 			return err
 		}

@@ -18,6 +18,21 @@ export default defineConfig({
   resolve: { dedupe: ["vscode", "monaco-editor"] },
   plugins: [
     {
+      // The workbench is fetched at once, and not once the page has read its first lines.
+      name: "fetch-early",
+      transformIndexHtml: {
+        order: "post",
+        handler: (_html, { bundle }) =>
+          Object.values(bundle ?? {})
+            .filter((f) => f.type === "chunk" && f.name === "workbench")
+            .map((f) => ({
+              tag: "link",
+              attrs: { rel: "modulepreload", href: `/${f.fileName}` },
+              injectTo: "head" as const,
+            })),
+      },
+    },
+    {
       // VS Code puts its styles into the page itself.
       name: "styles-as-text",
       enforce: "pre",

@@ -27,11 +27,10 @@ test.beforeAll(async ({ browser }) => {
   writeFileSync(join(code, "app.js"), file);
   execFileSync("mkdir", ["-p", join(code, "lib")]);
   writeFileSync(join(code, "lib/needle.ts"), "export const hay = 1;\nexport const needle = 2;\n");
+  server.cli("git", "identity", "Ada", "ada@example.org");
   server.cli("create", "web", code);
   server.cli("start", "web");
   run("git", "init", "-q", "-b", "main");
-  run("git", "config", "user.email", "ada@example.org");
-  run("git", "config", "user.name", "Ada");
   run("git", "add", "-A");
   run("git", "commit", "-q", "-m", "first");
   context = await browser.newContext();
@@ -141,6 +140,36 @@ test("the server may be killed meanwhile", async () => {
   await page.keyboard.press("Control+s");
   await expect(page.locator(".tab.dirty")).toHaveCount(0);
   expect(run("tail", "-1", "app.js")).toContain("// and once more");
+});
+
+test("a link to a line of a file", async () => {
+  const { open } = JSON.parse(server.cli("open", "web/1", "--file", "lib/needle.ts:2", "--json"));
+  const other = await context.newPage();
+  await other.goto(open);
+  await expect(other.locator(".monaco-editor .view-lines")).toContainText("needle");
+  await expect(other.locator(".statusbar")).toContainText("Ln 2, Col 1");
+  expect(new URL(other.url()).search).toBe("");
+  await other.close();
+});
+
+test("git is lent a token, for its host alone and never written", async () => {
+  const token = "let-me-in-4711";
+  server.cliWith(token, "git", "login", "git.example.org", "--user", "ada", "--token-stdin");
+  const ask = (host: string) =>
+    run(
+      "sh",
+      "-c",
+      `printf 'protocol=https\\nhost=${host}\\n\\n' | GIT_TERMINAL_PROMPT=0 git credential fill 2>&1 || true`,
+    );
+  expect(ask("git.example.org")).toContain(`username=ada\npassword=${token}`);
+  expect(ask("evil.example.org")).not.toContain(token);
+  expect(run("sh", "-c", `grep -rls ${token.slice(0, 9)} /tmp /home /workspace /run /data 2>/dev/null || true`)).toBe(
+    "",
+  );
+});
+
+test("the same files by SSH", async () => {
+  expect(server.cli("ssh", "web/1", "--", "id -un; pwd; git log -1 --format=%an")).toBe("dev\n/workspace\nAda\n");
 });
 
 test("no page of another origin gets to the editor's sockets", async () => {

@@ -68,6 +68,11 @@ export class Server {
     });
   }
 
+  /** The same, with something to read. */
+  cliWith(input: string, ...args: string[]): string {
+    return execFileSync(binary, args, { env: { ...process.env, NIXSPACE_STATE: this.state }, encoding: "utf8", input });
+  }
+
   /** The link that signs a browser in. */
   link(): string {
     return this.cli("web").trim();

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 
 	"github.com/coder/websocket"
@@ -61,11 +60,16 @@ func (c *Client) Preview(ctx context.Context, session string, port int) (Preview
 	return link, err
 }
 
-// Code returns the address of a session's editor.
-func (c *Client) Code(ctx context.Context, session string) (PreviewLink, error) {
-	const body = `{"path":"/"}`
+// Code returns the address of a session's editor, which opens a file where one is
+// named (as PATH, PATH:LINE or PATH:LINE:COLUMN).
+func (c *Client) Code(ctx context.Context, session, file string) (PreviewLink, error) {
+	path := "/"
+	if file != "" {
+		path += "?" + url.Values{"file": {file}}.Encode()
+	}
+	body, _ := json.Marshal(map[string]string{"path": path}) // a string
 	var link PreviewLink
-	err := c.send(ctx, http.MethodPost, c.sessionURL(session, "/code", nil), strings.NewReader(body), int64(len(body)), &link)
+	err := c.send(ctx, http.MethodPost, c.sessionURL(session, "/code", nil), bytes.NewReader(body), int64(len(body)), &link)
 	return link, err
 }
 

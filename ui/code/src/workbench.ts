@@ -42,6 +42,7 @@ import type * as vscode from "vscode";
 import { RemoteFiles } from "./files";
 import { Git } from "./git";
 import { manifest } from "./manifest";
+import { placeOf } from "./place";
 import type { Hello, Remote } from "./remote";
 import { provideSearch } from "./search";
 import { settings } from "./settings";
@@ -152,6 +153,14 @@ function extend(api: typeof vscode, remote: Remote, hello: Hello): void {
     if (event === "connected") watch();
   });
   void Git.begin(api, remote, hello.folder);
+  const place = placeOf(new URLSearchParams(location.search).get("file") ?? "", hello.folder);
+  if (place) {
+    const at = new api.Position(place.line, place.column);
+    api.window
+      .showTextDocument(api.Uri.file(place.path), { preview: false, selection: new api.Range(at, at) })
+      .then(undefined, (e) => api.window.showErrorMessage(String(e instanceof Error ? e.message : e)));
+    history.replaceState(null, "", location.pathname); // it is not opened again with the page
+  }
   api.commands.registerCommand("nixspace.session", () => {
     if (hello.platform) window.open(`${hello.platform}/s/${hello.session}`, "_blank", "noopener");
   });

@@ -25,9 +25,10 @@ async function openTab(path: string, body: object): Promise<void> {
   }
 }
 
-/** Opens the editor of a session in a tab of its own. To be called for a click. */
-export async function openCode(session: string): Promise<void> {
-  await openTab(`/api/v1/sessions/${encodeURIComponent(session)}/code`, { path: "/" });
+/** Opens the editor of a session, at a file, in a tab of its own. To be called for a click. */
+export async function openCode(session: string, file = ""): Promise<void> {
+  const path = file ? `/?file=${encodeURIComponent(file)}` : "/";
+  await openTab(`/api/v1/sessions/${encodeURIComponent(session)}/code`, { path });
 }
 
 /** The address that lets this browser in to a preview's host, at a path there. */

@@ -8,6 +8,7 @@ import { Icon } from "../../components/Icon";
 import { Card } from "../../components/Page";
 import { toast, toastError } from "../../components/Toasts";
 import { type Entry, tar } from "../create/tar";
+import { openCode } from "../preview/open";
 import { type Dropped, dropped } from "./drop";
 
 interface Info {
@@ -185,6 +186,13 @@ export function SessionFiles(props: { session: string; sessionRef: string; runni
                     </Show>
                     <Show when={f.type === "file"}>
                       <span class="faint tiny num">{bytes(f.size)}</span>
+                      <Button
+                        small
+                        look="plain"
+                        icon="expand"
+                        aria-label={`Open ${nameOf(f.path)} in VS Code`}
+                        onClick={() => void openCode(props.session, f.path)}
+                      />
                     </Show>
                   </li>
                 )}

@@ -13,6 +13,7 @@ import { Icon, type IconName } from "../../components/Icon";
 import { Card, Page } from "../../components/Page";
 import { Loaded } from "../../components/States";
 import { toast } from "../../components/Toasts";
+import { Git } from "./Git";
 
 const SettingsDoc = gql<SettingsQuery>(/* GraphQL */ `
   query Settings {
@@ -58,6 +59,7 @@ export default function Settings() {
           </p>
         </div>
       </Card>
+      <Git />
       <Card title="Command line on another machine">
         <div class="body stack tight">
           <p class="muted small">
