@@ -66,7 +66,11 @@ func (a *UseCases) attach(ctx context.Context, s *nixspace.Session) (nixspace.Ma
 			a.log.Warn("cannot store a session's activity", "session", s.ID, "error", err)
 		}
 	}
-	return activeMachine{m, s.ID, a.activity, a.lender}, s, nil
+	lender := a.lender
+	if s.Ephemeral {
+		lender = nil // nobody works there: it runs one command, whose time may be measured
+	}
+	return activeMachine{m, s.ID, a.activity, lender}, s, nil
 }
 
 func notRunning(s *nixspace.Session) error {
