@@ -78,6 +78,29 @@ test("a file that is edited and saved is the session's", async () => {
   expect(run("cat", "app.js")).toBe(`${file}// edited in the browser: Ä`);
 });
 
+test("what cannot be saved does not look as if it was", async () => {
+  run("sh", "-c", "mkdir gone && echo one > gone/a.txt");
+  await tree().filter({ hasText: "gone" }).click();
+  await tree().filter({ hasText: "a.txt" }).dblclick();
+  const lines = page.locator(".monaco-editor .view-lines").first();
+  await expect(lines).toContainText("one");
+  run("sh", "-c", "mv gone gone.away && touch gone"); // a file where its folder was
+  await lines.click();
+  await page.keyboard.press("Control+Home");
+  await page.keyboard.type("two ");
+  guard.allow = /Failed to save/;
+  await page.keyboard.press("Control+s");
+  await expect(page.locator(".notification-toast")).toContainText("Failed to save");
+  await expect(page.locator(".tab.dirty")).toHaveCount(1);
+  run("sh", "-c", "rm gone && mv gone.away gone");
+  await page.locator(".notification-toast").getByRole("button", { name: "Retry" }).click();
+  await expect(page.locator(".tab.dirty")).toHaveCount(0);
+  guard.allow = undefined;
+  expect(run("cat", "gone/a.txt")).toBe("two one\n");
+  run("rm", "-r", "gone");
+  await page.keyboard.press("Control+w");
+});
+
 test("what happens in the session is seen", async () => {
   run("sh", "-c", "echo fresh > fresh.txt");
   await expect(tree().filter({ hasText: "fresh.txt" })).toBeVisible();

@@ -43,10 +43,7 @@ export class RemoteFiles implements IFileSystemProviderWithFileReadWriteCapabili
   private readonly changed = new Emitter<readonly IFileChange[]>();
   readonly onDidChangeFile = this.changed.event;
 
-  constructor(
-    private readonly remote: Remote,
-    private readonly mine: (path: string) => boolean,
-  ) {
+  constructor(private readonly remote: Remote) {
     remote.listen((event, data) => {
       if (event !== "files") return;
       const changes = data as [kind: number, path: string][];
@@ -55,12 +52,6 @@ export class RemoteFiles implements IFileSystemProviderWithFileReadWriteCapabili
   }
 
   private async ask<T>(method: string, uri: URI, params: object, o: { body?: Uint8Array; again?: boolean } = {}) {
-    if (!this.mine(uri.path)) {
-      throw FileSystemProviderError.create(
-        `${uri.path} is not in the session`,
-        FileSystemProviderErrorCode.FileNotFound,
-      );
-    }
     try {
       return await this.remote.request<T>(method, { path: uri.path, ...params }, o);
     } catch (e) {

@@ -10,7 +10,7 @@ import getDialogsServiceOverride from "@codingame/monaco-vscode-dialogs-service-
 import getEnvironmentServiceOverride from "@codingame/monaco-vscode-environment-service-override";
 import getExplorerServiceOverride from "@codingame/monaco-vscode-explorer-service-override";
 import getExtensionServiceOverride from "@codingame/monaco-vscode-extensions-service-override";
-import { createIndexedDBProviders, registerFileSystemOverlay } from "@codingame/monaco-vscode-files-service-override";
+import { createIndexedDBProviders, registerCustomProvider } from "@codingame/monaco-vscode-files-service-override";
 import getKeybindingsServiceOverride from "@codingame/monaco-vscode-keybindings-service-override";
 import getLanguagesServiceOverride from "@codingame/monaco-vscode-languages-service-override";
 import getLifecycleServiceOverride from "@codingame/monaco-vscode-lifecycle-service-override";
@@ -57,9 +57,9 @@ export async function start(remote: Remote, hello: Hello): Promise<void> {
   } as typeof window.MonacoEnvironment;
 
   await createIndexedDBProviders(); // settings stay in this browser
-  // The workbench keeps files of its own beside the session's.
-  const own = ["/extension", "/tmp/.code", "/virtual"];
-  registerFileSystemOverlay(1, new RemoteFiles(remote, (path) => !own.some((p) => path.startsWith(p))));
+  // In the place of the files in memory that there are otherwise, and not before them: what the
+  // session refuses must never look as if it was saved.
+  registerCustomProvider("file", new RemoteFiles(remote));
   await initUserConfiguration(JSON.stringify(settings, null, 2));
 
   const options: IWorkbenchConstructionOptions = {
