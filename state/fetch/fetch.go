@@ -36,6 +36,9 @@ type Config struct {
 	Dir    string
 	Store  *workspace.Store
 	Policy dial.Policy
+	// Parse reads an address as people write it, for submodules; nil where none are
+	// fetched.
+	Parse func(address string) (nixspace.CodeSource, error)
 	// Templates has one folder for each template.
 	Templates fs.FS
 	Limits    nixspace.CodeLimits

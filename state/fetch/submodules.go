@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/nixspace/nixspace"
-	"github.com/nixspace/nixspace/env/source"
 )
 
 // The bounds of submodules.
@@ -110,7 +109,7 @@ func (m *modules) list(g *git, commit string) ([]module, error) {
 
 // fetch fetches one, and those in it.
 func (m *modules) fetch(parent *git, sub module, at string, level int) error {
-	address, err := moduleAddress(parent.url.String(), sub.address)
+	address, err := m.f.moduleAddress(parent.url.String(), sub.address)
 	if err != nil {
 		return err
 	}
@@ -148,7 +147,7 @@ func (m *modules) fetch(parent *git, sub module, at string, level int) error {
 
 // moduleAddress returns the address of a submodule, which may be relative to its
 // parent's.
-func moduleAddress(parent, address string) (string, error) {
+func (f *Fetcher) moduleAddress(parent, address string) (string, error) {
 	if strings.HasPrefix(address, "./") || strings.HasPrefix(address, "../") {
 		scheme, rest, ok := strings.Cut(parent, "://")
 		host, at, ok2 := strings.Cut(rest, "/")
@@ -156,7 +155,10 @@ func moduleAddress(parent, address string) (string, error) {
 			address = scheme + "://" + host + joined
 		}
 	}
-	s, err := source.Parse(address, "", "")
+	if f.cfg.Parse == nil {
+		return "", nixspace.Errorf(nixspace.KindUnavailable, "sources_unavailable", "this server fetches no submodules")
+	}
+	s, err := f.cfg.Parse(address)
 	if err != nil {
 		return "", err
 	}

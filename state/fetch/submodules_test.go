@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/nixspace/nixspace"
+	"github.com/nixspace/nixspace/env/source"
 )
 
 // submodule commits a submodule of a repository: an entry that names a commit, and what
@@ -17,6 +18,11 @@ func (s *forge) submodule(repo, path, address, commit string) {
 	s.run(repo, "config", "-f", ".gitmodules", "submodule."+path+".url", address)
 	s.run(repo, "add", ".gitmodules")
 	s.run(repo, "commit", "-q", "-m", "submodule "+path)
+}
+
+// addresses lets a fetcher read addresses as people write them.
+func addresses(c *Config) {
+	c.Parse = func(address string) (nixspace.CodeSource, error) { return source.Parse(address, "", "") }
 }
 
 func (s *forge) head(repo string) string { return s.run(repo, "rev-parse", "HEAD") }
@@ -33,7 +39,7 @@ func TestSubmodules(t *testing.T) {
 	s.repository("shop", map[string]string{"main.txt": "main"})
 	s.submodule("shop", "third party/lib", s.URL+"/lib", lib)
 	s.submodule("shop", "api/deep", "../deep", s.head("deep"))
-	f := fetcher(t, s.ca)
+	f := fetcher(t, s.ca, addresses)
 
 	src := s.source("shop")
 	got, err := f.Fetch(t.Context(), src, nixspace.SourceCredentials{}, nil)
@@ -82,7 +88,7 @@ func TestHostileSubmodules(t *testing.T) {
 		s.submodule(name, "sub", address, commit)
 		src := s.source(name)
 		src.Submodules = true
-		f := fetcher(t, s.ca)
+		f := fetcher(t, s.ca, addresses)
 		if got, err := f.Fetch(t.Context(), src, nixspace.SourceCredentials{}, nil); err == nil || nixspace.ErrorKind(err) == nixspace.KindInternal {
 			t.Errorf("%s: got %+v, %v", address, got, err)
 		}
@@ -100,7 +106,7 @@ func TestHostileSubmodules(t *testing.T) {
 	s.users["mine"], s.users["lib"] = "x-access-token:"+secret, "x-access-token:"+secret
 	src := s.source("mine")
 	src.Submodules = true
-	f := fetcher(t, both(t, s.ca, other.ca))
+	f := fetcher(t, both(t, s.ca, other.ca), addresses)
 	got, err := f.Fetch(t.Context(), src, nixspace.SourceCredentials{Token: secret, User: "x-access-token"}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -131,7 +137,7 @@ func TestSubmodulesOfSubmodules(t *testing.T) {
 	}
 	src := s.source("m0")
 	src.Submodules = true
-	f := fetcher(t, s.ca)
+	f := fetcher(t, s.ca, addresses)
 	if _, err := f.Fetch(t.Context(), src, nixspace.SourceCredentials{}, nil); nixspace.ErrorCode(err) != "submodules_too_many" {
 		t.Errorf("got %v", err)
 	}

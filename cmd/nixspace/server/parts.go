@@ -17,6 +17,7 @@ import (
 	"github.com/nixspace/nixspace/app/environments"
 	"github.com/nixspace/nixspace/app/fetches"
 	"github.com/nixspace/nixspace/app/transfer"
+	"github.com/nixspace/nixspace/env/source"
 	"github.com/nixspace/nixspace/examples/templates"
 	"github.com/nixspace/nixspace/internal/dial"
 	"github.com/nixspace/nixspace/nix"
@@ -59,7 +60,8 @@ func Sources(dir string, limits nixspace.CodeLimits, reach dial.Policy, w enviro
 		return fetches.Parts{}, fmt.Errorf("fetch code: %T is no store of workspaces", w)
 	}
 	f, err := fetch.Open(fetch.Config{
-		Dir: dir, Store: store, Policy: reach, Templates: templates.Files(), Limits: limits, Log: log, CAFile: os.Getenv("SSL_CERT_FILE"),
+		Dir: dir, Store: store, Policy: reach, Parse: func(address string) (nixspace.CodeSource, error) { return source.Parse(address, "", "") },
+		Templates: templates.Files(), Limits: limits, Log: log, CAFile: os.Getenv("SSL_CERT_FILE"),
 	})
 	if err != nil {
 		return fetches.Parts{}, err
