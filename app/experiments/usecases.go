@@ -194,7 +194,7 @@ func (u *UseCases) ResumeExperiment(ctx context.Context, ref string) (*nixspace.
 	}
 	if e.Status == nixspace.BuildSucceeded {
 		return nil, nixspace.Errorf(nixspace.KindConflict, "experiment_complete", "experiment %d is complete", e.Number).
-			WithHint("see it with `nixspace compare show %d`", e.Number)
+			WithHint("see it with `nixspace experiments show %d`, or make it once more with `nixspace experiments repeat %d`", e.Number, e.Number)
 	}
 	if !e.Status.Final() {
 		return e, nil

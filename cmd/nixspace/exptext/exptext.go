@@ -186,7 +186,7 @@ func ran(e *client.Experiment) ([]table, []string, error) {
 				different++
 			}
 		}
-		notes = append(notes, fmt.Sprintf("%s everywhere, %s not the same everywhere, %s nowhere or in part", count(a.Tests.Passed, "test passes", "tests pass"),
+		notes = append(notes, fmt.Sprintf("%s everywhere; %s differently; %s nowhere", count(a.Tests.Passed, "test passes", "tests pass"),
 			count(different, "ends", "end"), count(len(a.Tests.Rows)-different, "passes", "pass")))
 		if a.Tests.Cut {
 			notes = append(notes, "there are more tests than are shown")
