@@ -187,6 +187,10 @@ var files = []string{
 	"pyproject.toml", "requirements.txt", "Pipfile", "setup.py", "setup.cfg", "go.mod", "go.work", "Cargo.toml", "Gemfile", "Gemfile.lock",
 	"pom.xml", "build.gradle", "composer.json", "mix.exs", "a.csproj", "compose.yaml", "Procfile", ".env.example", "Dockerfile", "Makefile",
 	"../x", "a b/package.json", "a'b/go.mod", "$(x)/package.json",
+	".node-version", ".bun-version", ".go-version", ".java-version", ".php-version", ".ruby-version", ".terraform-version", ".mise.toml", "runtime.txt",
+	".yarnrc.yml", "pnpm-workspace.yaml", "lerna.json", "package-lock.json", "yarn.lock", "pnpm-lock.yaml", "bun.lock", "uv.lock", "poetry.lock", "pdm.lock",
+	"build.gradle.kts", "settings.gradle", "settings.gradle.kts", "a.fsproj", "docker-compose.yml", "docker-compose.override.yml", "Procfile.dev",
+	".devcontainer/devcontainer.json", "Containerfile", "GNUmakefile", "requirements-dev.txt", "environment.yml", "Cargo.lock", ".gitmodules", "phpunit.xml",
 }
 
 // FuzzDetect gives one detector any bytes: a valid manifest comes of all.
