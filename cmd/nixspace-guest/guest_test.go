@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -139,4 +140,21 @@ func TestEvents(t *testing.T) {
 			t.Errorf("%+v: %d, %v", tt, kind, tell)
 		}
 	}
+}
+
+func TestQuestionsOfGit(t *testing.T) {
+	q, err := readQuestion(strings.NewReader("capability[]=authtype\nprotocol=https\nhost=git.example.org:8443\npath=a/b\n\nhost=evil.example\n"))
+	if err != nil || q.Protocol != "https" || q.Host != "git.example.org:8443" {
+		t.Errorf("%+v, %v", q, err)
+	}
+}
+
+func FuzzQuestionsOfGit(f *testing.F) {
+	f.Add("protocol=https\nhost=a\n\n")
+	f.Fuzz(func(t *testing.T, s string) {
+		q, err := readQuestion(strings.NewReader(s))
+		if err == nil && strings.ContainsAny(q.Host+q.Protocol, "\n") {
+			t.Errorf("%q is %+v", s, q)
+		}
+	})
 }
