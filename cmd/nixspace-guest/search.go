@@ -142,11 +142,12 @@ func units(b []byte) int {
 
 // preview returns the beginning of a line.
 func preview(b []byte) string {
-	n, end := 0, 0
-	for end < len(b) && n < previewMax {
-		r, size := utf8.DecodeRune(b[end:])
+	var text strings.Builder
+	for n := 0; len(b) > 0 && n < previewMax; {
+		r, size := utf8.DecodeRune(b) // U+FFFD for each byte that is no text, as units counts
+		text.WriteRune(r)
 		n += max(1, utf16.RuneLen(r))
-		end += size
+		b = b[size:]
 	}
-	return strings.ToValidUTF8(string(b[:end]), "\uFFFD")
+	return text.String()
 }
