@@ -1,42 +1,31 @@
-import type { Page } from "@playwright/test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Server } from "./server";
 
-/** Answers the question for a project's environments with that many. Everything else goes to the server. */
-export async function branches(page: Page, total: number): Promise<void> {
-  const nodes = Array.from({ length: total }, (_, i) => {
-    const hash = (i * 2654435761).toString(16).padStart(12, "0").repeat(6).slice(0, 64);
-    return {
-      id: `id-${i}`,
-      ref: `shop/feature-${i}`,
-      name: `feature-${i}`,
-      hash,
-      updatedAt: "2026-01-02T03:04:05Z",
-      parent: i ? { id: `id-${Math.floor((i - 1) / 8)}`, name: `feature-${Math.floor((i - 1) / 8)}`, hash: "" } : null,
-      head: {
-        id: `version-${i}`,
-        hash,
-        message: `Set postgresql to ${13 + (i % 6)}`,
-        packages: [
-          { name: "nodejs", version: "22.23.3" },
-          { name: "postgresql", version: `${13 + (i % 6)}.1` },
-        ],
-      },
-    };
-  });
-  await page.route("**/graphql", async (route) => {
-    const body = route.request().postDataJSON() as { operationName?: string; variables?: { after?: string | null } };
-    if (body?.operationName !== "BranchRows") return route.fallback();
-    const from = Number(body.variables?.after ?? 0);
-    const to = Math.min(total, from + 500);
-    return route.fulfill({
-      json: {
-        data: {
-          environments: {
-            totalCount: total,
-            nodes: nodes.slice(from, to),
-            pageInfo: { hasNextPage: to < total, endCursor: String(to) },
-          },
-        },
-      },
-    });
-  });
+/** Branches an environment that often, through the API, as `from-0`, `from-1`… */
+export async function branchOften(server: Server, from: string, total: number): Promise<void> {
+  const { token } = JSON.parse(readFileSync(join(server.state, "server.json"), "utf8")) as { token: string };
+  const headers = { "Content-Type": "application/json", Authorization: `Bearer ${token}` };
+  const name = from.split("/")[1];
+  let next = 0;
+  const work = async () => {
+    while (next < total) {
+      const begin = next;
+      next += 25; // branches in one request
+      const fields = Array.from({ length: Math.min(25, total - begin) }, (_, i) => {
+        const n = begin + i;
+        // Some from each other, so that the tree has a depth.
+        const parent = n >= 100 ? `${name}-${n % 50}` : name;
+        return `b${n}: branch(input: {from: "${from.split("/")[0]}/${parent}", name: "${name}-${n}"}) { environment { id } }`;
+      });
+      const answer = await fetch(`${server.url}/graphql`, {
+        method: "POST",
+        headers,
+        body: JSON.stringify({ query: `mutation { ${fields.join(" ")} }` }),
+      });
+      const { errors } = (await answer.json()) as { errors?: { message: string }[] };
+      if (errors?.length) throw new Error(errors[0]!.message);
+    }
+  };
+  await Promise.all([work(), work()]);
 }

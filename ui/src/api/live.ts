@@ -1,5 +1,5 @@
 import { type Accessor, createEffect, createSignal, on, onCleanup } from "solid-js";
-import { createStore, reconcile } from "solid-js/store";
+import { createStore, produce, reconcile } from "solid-js/store";
 import { base } from "../app/base";
 import { ApiError, problem, request } from "./client";
 import { type Doc, gql } from "./gql";
@@ -91,6 +91,8 @@ export interface Live<T> {
   error: Accessor<ApiError | undefined>;
   loading: Accessor<boolean>;
   refetch: () => Promise<void>;
+  /** Shows at once what is about to be true; the next answer puts right what was not. */
+  patch: (change: (data: T) => void) => void;
 }
 
 /**
@@ -148,5 +150,8 @@ export function live<R extends object, V>(
     running?.abort();
     clearTimeout(timer);
   });
-  return { data: () => store.value, error, loading, refetch: ask };
+  const patch = (change: (data: R) => void) => {
+    if (store.value) setStore("value", produce(change as (v: R | undefined) => void) as never);
+  };
+  return { data: () => store.value, error, loading, refetch: ask, patch };
 }

@@ -74,17 +74,19 @@ function Shell(props: { viewer: ViewerQuery; children: RouteSectionProps["childr
   const [drawer, setDrawer] = createSignal(false);
   const [overlay, setOverlay] = createSignal<"palette" | "help">();
   listen(() => setOverlay("palette"));
-  useShortcuts([
-    { keys: "?", text: "This sheet", run: () => setOverlay("help") },
-    { keys: "g h", text: "Home", run: () => navigate("/") },
-    { keys: "g s", text: "Sessions", run: () => navigate("/sessions") },
-    { keys: "g c", text: "Catalog", run: () => navigate("/catalog") },
-    { keys: "g t", text: "Templates", run: () => navigate("/templates") },
-    { keys: "g u", text: "Usage", run: () => navigate("/usage") },
-    { keys: "g e", text: "Settings", run: () => navigate("/settings") },
-    { keys: "c", text: "New project", run: () => navigate("/new") },
-    { keys: "t", text: "Change the theme", run: () => setTheme(nextTheme()) },
-  ]);
+  useShortcuts(
+    [
+      { keys: "?", text: "This sheet", run: () => setOverlay("help") },
+      { keys: "g h", text: "Home", run: () => navigate("/") },
+      { keys: "g s", text: "Sessions", run: () => navigate("/sessions") },
+      { keys: "g c", text: "Catalog", run: () => navigate("/catalog") },
+      { keys: "g t", text: "Templates", run: () => navigate("/templates") },
+      { keys: "g u", text: "Usage", run: () => navigate("/usage") },
+      { keys: "g e", text: "Settings", run: () => navigate("/settings") },
+      { keys: "c", text: "New project", run: () => navigate("/new") },
+      { keys: "t", text: "Change the theme", run: () => setTheme(nextTheme()) },
+    ].map((s) => ({ ...s, everywhere: true })),
+  );
   let main!: HTMLElement;
   createEffect(
     on(

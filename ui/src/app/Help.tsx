@@ -1,8 +1,24 @@
-import { For } from "solid-js";
+import { A } from "@solidjs/router";
+import { For, Show } from "solid-js";
 import { Dialog } from "../components/Dialog";
-import { shortcuts } from "./keys";
+import { type Shortcut, shortcuts } from "./keys";
 
 const mod = navigator.platform.startsWith("Mac") ? "⌘" : "Ctrl";
+
+function Keys(props: { of: Shortcut[] }) {
+  return (
+    <For each={props.of}>
+      {(s) => (
+        <>
+          <dt>{s.text}</dt>
+          <dd>
+            <For each={s.keys.split(" ")}>{(k) => <kbd>{k.length === 1 && k !== "?" ? k.toUpperCase() : k}</kbd>}</For>
+          </dd>
+        </>
+      )}
+    </For>
+  );
+}
 
 /** The keys that work here. */
 export function Help(props: { onClose: () => void }) {
@@ -16,20 +32,25 @@ export function Help(props: { onClose: () => void }) {
             <kbd>{mod}</kbd>
             <kbd>K</kbd>
           </dd>
-          <For each={list}>
-            {(s) => (
-              <>
-                <dt>{s.text}</dt>
-                <dd>
-                  <For each={s.keys.split(" ")}>
-                    {(k) => <kbd>{k.length === 1 && k !== "?" ? k.toUpperCase() : k}</kbd>}
-                  </For>
-                </dd>
-              </>
-            )}
-          </For>
+          <Keys of={list.filter((s) => s.everywhere && !s.keys.startsWith("g "))} />
         </dl>
-        <p class="faint tiny">Keys are yours alone while you type, and in a terminal.</p>
+        <Show when={list.some((s) => !s.everywhere)}>
+          <h3>On this page</h3>
+          <dl class="keys">
+            <Keys of={list.filter((s) => !s.everywhere)} />
+          </dl>
+        </Show>
+        <h3>Go to</h3>
+        <dl class="keys">
+          <Keys of={list.filter((s) => s.keys.startsWith("g "))} />
+        </dl>
+        <p class="faint tiny">
+          Keys are yours alone while you type, and in a terminal.{" "}
+          <A class="link" href="/settings" onClick={props.onClose}>
+            Settings
+          </A>{" "}
+          switch single keys off.
+        </p>
       </div>
     </Dialog>
   );

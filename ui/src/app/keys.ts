@@ -4,6 +4,8 @@ export interface Shortcut {
   /** One key, or two to press after each other: "g h". */
   keys: string;
   text: string;
+  /** Whether it works on every page. */
+  everywhere?: boolean;
   run: () => void;
 }
 

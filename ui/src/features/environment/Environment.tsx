@@ -66,12 +66,16 @@ export default function Environment() {
   };
   const branch = (edits: EditInput[] = [], from = ref()) => setBranching({ from, edits });
   const protect = async () => {
+    const wanted = !env()?.protected;
+    data.patch((d) => {
+      if (d.environment) d.environment.protected = wanted;
+    });
     try {
-      await request(ProtectDoc, { ref: ref(), protected: !env()?.protected });
-      await data.refetch();
+      await request(ProtectDoc, { ref: ref(), protected: wanted });
     } catch (e) {
       toastError(e);
     }
+    await data.refetch();
   };
   const [saving, setSaving] = createSignal(false);
   const remove = async () => {

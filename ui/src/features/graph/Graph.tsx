@@ -3,6 +3,8 @@ import { createMemo, createSignal, For, Show } from "solid-js";
 import { gql } from "../../api/gql";
 import { live } from "../../api/live";
 import type { GraphQuery, GraphQueryVariables } from "../../api/types";
+import { useShortcuts } from "../../app/keys";
+import { Button } from "../../components/Button";
 import { ChangeList } from "../../components/ChangeList";
 import { Cli } from "../../components/Cli";
 import { short } from "../../components/format";
@@ -11,6 +13,7 @@ import { Card } from "../../components/Page";
 import { Loaded } from "../../components/States";
 import { sessionTone } from "../../components/Status";
 import { Time } from "../../components/Time";
+import { BranchDialog } from "../environment/BranchDialog";
 import { type Edge, layout } from "./layout";
 
 const GraphDoc = gql<GraphQuery, GraphQueryVariables>(/* GraphQL */ `
@@ -172,6 +175,8 @@ function Drawing(props: {
 
 function Detail(props: { version: Version; project: string }) {
   const v = () => props.version;
+  const [branching, setBranching] = createSignal(false);
+  useShortcuts([{ keys: "b", text: "Branch from the version that is shown", run: () => setBranching(true) }]);
   return (
     <Card
       title={
@@ -181,15 +186,29 @@ function Detail(props: { version: Version; project: string }) {
         </>
       }
       end={
-        <Show when={v().environments[0]}>
-          {(ref) => (
-            <A class="link small" href={`/e/${ref()}`}>
-              Open {ref().split("/")[1]}
-            </A>
-          )}
-        </Show>
+        <span class="row wrap">
+          <Button small icon="branch" onClick={() => setBranching(true)}>
+            Branch from here
+          </Button>
+          <Show when={v().environments[0]}>
+            {(ref) => (
+              <A class="link small" href={`/e/${ref()}`}>
+                Open {ref().split("/")[1]}
+              </A>
+            )}
+          </Show>
+        </span>
       }
     >
+      <Show when={branching()}>
+        <BranchDialog
+          project={props.project}
+          from={v().environments[0]?.split("/")[1] ?? v().tags[0]?.split("/")[1] ?? props.project}
+          fromRef={short(v().hash)}
+          edits={[]}
+          onClose={() => setBranching(false)}
+        />
+      </Show>
       <div class="body stack tight">
         <div class="row wrap faint tiny">
           <span class="mono">{short(v().hash)}</span>

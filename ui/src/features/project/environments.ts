@@ -1,11 +1,28 @@
 import { createEffect, createMemo, createSignal, onCleanup } from "solid-js";
-import { request } from "../../api/client";
+import { ApiError, request } from "../../api/client";
 import { gql } from "../../api/gql";
 import { live, onEvent } from "../../api/live";
-import type { BranchRowFragment, BranchRowsQuery, BranchRowsQueryVariables, LiveSessionsQuery } from "../../api/types";
+import type {
+  BranchRowFragment,
+  BranchRowOneQuery,
+  BranchRowOneQueryVariables,
+  BranchRowsQuery,
+  BranchRowsQueryVariables,
+  LiveSessionsQuery,
+} from "../../api/types";
 import { toastError } from "../../components/Toasts";
+import { replaced } from "./rows";
 
-const BranchRowsDoc = gql<BranchRowsQuery, BranchRowsQueryVariables>(/* GraphQL */ `
+const BranchRow = /* GraphQL */ `
+  fragment BranchRow on Environment {
+    id ref name hash updatedAt
+    parent { id name hash }
+    head { id hash message packages { name version } }
+  }
+`;
+
+const BranchRowsDoc = gql<BranchRowsQuery, BranchRowsQueryVariables>(
+  /* GraphQL */ `
   query BranchRows($project: String!, $after: String) {
     environments(project: $project, first: 500, after: $after) {
       totalCount
@@ -13,12 +30,16 @@ const BranchRowsDoc = gql<BranchRowsQuery, BranchRowsQueryVariables>(/* GraphQL 
       pageInfo { hasNextPage endCursor }
     }
   }
-  fragment BranchRow on Environment {
-    id ref name hash updatedAt
-    parent { id name hash }
-    head { id hash message packages { name version } }
-  }
-`);
+`,
+  [BranchRow],
+);
+
+const BranchRowDoc = gql<BranchRowOneQuery, BranchRowOneQueryVariables>(
+  /* GraphQL */ `
+  query BranchRowOne($ref: String!) { environment(ref: $ref) { projectSlug ...BranchRow } }
+`,
+  [BranchRow],
+);
 
 const LiveSessionsDoc = gql<LiveSessionsQuery>(/* GraphQL */ `
   query LiveSessions {
@@ -29,6 +50,8 @@ const LiveSessionsDoc = gql<LiveSessionsQuery>(/* GraphQL */ `
 export type LiveSession = LiveSessionsQuery["sessions"]["nodes"][number];
 /** An environment with its live sessions. */
 export type Branch = BranchRowFragment & { sessions: LiveSession[] };
+
+const few = 10; // changed environments that are asked for one by one
 
 /**
  * All environments of a project, page by page, and again when something happens
@@ -75,10 +98,29 @@ export function useEnvironments(project: () => string) {
     void load(project(), false);
   });
   let timer: ReturnType<typeof setTimeout> | undefined;
+  const changed = new Set<string>();
+  /** Asks for those that changed, or for all where these are many. */
+  async function refresh(): Promise<void> {
+    const ids = [...changed];
+    changed.clear();
+    if (ids.length > few || loading()) return load(project(), true);
+    const mine = run;
+    for (const id of ids) {
+      try {
+        const { environment } = await request(BranchRowDoc, { ref: id });
+        if (mine !== run) return;
+        setList((all) => replaced(all, id, environment?.projectSlug === project() ? environment : null));
+      } catch (e) {
+        if (!(e instanceof ApiError && e.kind === "not_found")) return toastError(e);
+        setList((all) => replaced(all, id, null));
+      }
+    }
+  }
   onEvent((e) => {
-    if (!e.kind.startsWith("environment.")) return;
+    if (!e.kind.startsWith("environment.") || !e.environmentId) return;
+    changed.add(e.environmentId);
     clearTimeout(timer);
-    timer = setTimeout(() => load(project(), true), Math.min(3000, 150 + environments().length / 5));
+    timer = setTimeout(refresh, changed.size > few ? Math.min(3000, 150 + environments().length / 5) : 150);
   });
   onCleanup(() => {
     run++;

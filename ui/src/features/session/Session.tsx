@@ -8,7 +8,7 @@ import { useShortcuts } from "../../app/keys";
 import { ask } from "../../components/Ask";
 import { Button } from "../../components/Button";
 import { Commands } from "../../components/Commands";
-import { bytes } from "../../components/format";
+import { bytes, short } from "../../components/format";
 import { Hash } from "../../components/Hash";
 import { Icon } from "../../components/Icon";
 import { Menu, type MenuItem } from "../../components/Menu";
@@ -17,6 +17,7 @@ import { Bones, Problem } from "../../components/States";
 import { SessionBadge } from "../../components/Status";
 import { Time } from "../../components/Time";
 import { toast, toastError } from "../../components/Toasts";
+import { BranchDialog } from "../environment/BranchDialog";
 import { readCanonical } from "../environment/canonical";
 import { StartDoc } from "../environment/queries";
 import { openCode } from "../preview/open";
@@ -115,7 +116,9 @@ export default function Session() {
     ["Stop it", ["stop", ref()]],
     ["Delete it with its disk", ["rm", ref()]],
   ];
+  const [branching, setBranching] = createSignal(false);
   useShortcuts([
+    { keys: "b", text: "Branch its environment", run: () => s() && setBranching(true) },
     { keys: "f", text: "Fork this session", run: () => canFork() && setForking(true) },
     { keys: "e", text: "Its environment", run: () => navigate(`/e/${params.project}/${params.env}`) },
   ]);
@@ -199,6 +202,17 @@ export default function Session() {
         </Show>
       }
     >
+      <Show when={branching() && s()}>
+        {(x) => (
+          <BranchDialog
+            project={params.project}
+            from={params.env}
+            fromRef={short(x().version.hash)}
+            edits={[]}
+            onClose={() => setBranching(false)}
+          />
+        )}
+      </Show>
       <Show when={forking()}>
         <ForkDialog sessionRef={ref()} onClose={() => setForking(false)} />
       </Show>

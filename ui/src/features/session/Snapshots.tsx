@@ -56,6 +56,7 @@ export function Snapshots(props: { environment: string; session: string; canTake
       await snapshots.refetch();
     } catch (e) {
       toastError(e);
+      await snapshots.refetch();
     } finally {
       setBusy("");
     }
@@ -81,7 +82,11 @@ export function Snapshots(props: { environment: string; session: string; canTake
       verb: "Delete",
       cli: ["snapshots", "rm", s.ref],
     });
-    if (yes) await doing(s.id, () => request(RemoveDoc, { ref: s.ref }).then(() => toast(`Deleted ${s.ref}`)));
+    if (!yes) return;
+    snapshots.patch((d) => {
+      d.snapshots.nodes = d.snapshots.nodes.filter((x) => x.id !== s.id);
+    });
+    await doing(s.id, () => request(RemoveDoc, { ref: s.ref }).then(() => toast(`Deleted ${s.ref}`)));
   };
   return (
     <Card

@@ -26,12 +26,15 @@ export default function Templates() {
       cli: ["templates", "rm", t.name],
     });
     if (!yes) return;
+    templates.patch((d) => {
+      d.templates = d.templates.filter((x) => x.name !== t.name);
+    });
     try {
       await request(DeleteTemplateDoc, { name: t.name });
       toast(`Deleted template ${t.name}`);
-      await templates.refetch();
     } catch (e) {
       toastError(e);
+      await templates.refetch();
     }
   };
   const List = (props: { of: Template[] }) => (
