@@ -39,6 +39,7 @@ type App interface {
 	Advice
 	Services
 	Garbage
+	Meters
 	Prebuilds
 	Codes
 	Experiments
@@ -129,6 +130,11 @@ type Members interface {
 type Authorizer interface {
 	Audit(ctx context.Context, f nixspace.AuditFilter) ([]nixspace.AuditEntry, error)
 	Record(ctx context.Context, op, target string, failure error)
+}
+
+// Meters are the use cases of what machines take of their host.
+type Meters interface {
+	MachineUsage(ctx context.Context, session nixspace.ID) (nixspace.MachineUsage, error)
 }
 
 // Garbage are the use cases of what nothing needs any more.

@@ -51,9 +51,12 @@ func (r *sessionResolver) Machine(ctx context.Context, obj *nixspace.Session) (*
 
 func (r *Resolver) Build() gen.BuildResolver { return &buildResolver{r} }
 
+func (r *Resolver) Machine() gen.MachineResolver { return &machineResolver{r} }
+
 func (r *Resolver) Session() gen.SessionResolver { return &sessionResolver{r} }
 
 type (
 	buildResolver   struct{ *Resolver }
+	machineResolver struct{ *Resolver }
 	sessionResolver struct{ *Resolver }
 )

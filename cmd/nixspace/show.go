@@ -204,6 +204,9 @@ func printSession(w io.Writer, s *client.Session) error {
 	if m.Start != "" {
 		fmt.Fprintf(w, "came up by   %s\n", m.Start)
 	}
+	if u := m.Usage; u != nil {
+		fmt.Fprintf(w, "uses         %s of memory; %.1f s of processor time so far\n", term.Bytes(u.Memory), u.CPUSeconds)
+	}
 	if m.Fallback != "" {
 		fmt.Fprintf(w, "and not from its snapshot: %s\n", term.Clean(m.Fallback))
 	}

@@ -198,6 +198,11 @@ test("a running session is snapshotted, restored and forked from its page", asyn
   expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(
     "nixspace forward shop/shop-postgresql14/1 5432",
   );
+  await expect(page.getByText(/^[\d.]+ MiB of 512 MiB$/)).toBeVisible();
+  await expect(page.getByText(/^[\d.]+ of 1$/)).toBeVisible();
+  expect(server.cli("show", "shop/shop-postgresql14/1")).toMatch(
+    /uses +[\d.]+ MiB of memory; [\d.]+ s of processor time/,
+  );
   server.cli("exec", "shop/shop-postgresql14/1", "--", "psql", "-qc", "create table mine (n int)");
   await page.getByLabel("Name of the snapshot").fill("with-table");
   await page.getByRole("button", { name: "Take one" }).click();

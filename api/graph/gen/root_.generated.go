@@ -41,6 +41,7 @@ type ResolverRoot interface {
 	GitSettings() GitSettingsResolver
 	HeadMove() HeadMoveResolver
 	LogEntry() LogEntryResolver
+	Machine() MachineResolver
 	Member() MemberResolver
 	Merge() MergeResolver
 	Mutation() MutationResolver
@@ -524,8 +525,15 @@ type ComplexityRoot struct {
 		Start        func(childComplexity int) int
 		StartedAt    func(childComplexity int) int
 		Status       func(childComplexity int) int
+		Usage        func(childComplexity int) int
 		VMID         func(childComplexity int) int
 		View         func(childComplexity int) int
+	}
+
+	MachineUsage struct {
+		At         func(childComplexity int) int
+		CPUSeconds func(childComplexity int) int
+		Memory     func(childComplexity int) int
 	}
 
 	MachineView struct {
@@ -2942,6 +2950,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Machine.Status(childComplexity), true
+	case "Machine.usage":
+		if e.ComplexityRoot.Machine.Usage == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Machine.Usage(childComplexity), true
 	case "Machine.vmId":
 		if e.ComplexityRoot.Machine.VMID == nil {
 			break
@@ -2954,6 +2968,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Machine.View(childComplexity), true
+
+	case "MachineUsage.at":
+		if e.ComplexityRoot.MachineUsage.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MachineUsage.At(childComplexity), true
+	case "MachineUsage.cpuSeconds":
+		if e.ComplexityRoot.MachineUsage.CPUSeconds == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MachineUsage.CPUSeconds(childComplexity), true
+	case "MachineUsage.memory":
+		if e.ComplexityRoot.MachineUsage.Memory == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MachineUsage.Memory(childComplexity), true
 
 	case "MachineView.ports":
 		if e.ComplexityRoot.MachineView.Ports == nil {
@@ -7906,6 +7939,19 @@ extend type Mutation {
   closeTerminal(session: String!, name: String!): Boolean!
 }
 `, BuiltIn: false},
+	{Name: "../schema/usage.graphqls", Input: `extend type Machine {
+  "What it takes of its host at this moment; null where no machine runs. It costs a look at its process each time."
+  usage: MachineUsage
+}
+
+type MachineUsage {
+  "Processor time of its process since it came up. Two of these tell how busy it is."
+  cpuSeconds: Float!
+  "Bytes of the host's memory that it holds. What it shares with other machines counts for each."
+  memory: Int64!
+  at: Time!
+}
+`, BuiltIn: false},
 }
 var parsedSchema = gqlparser.MustLoadSchema(sources...)
 
@@ -8843,8 +8889,22 @@ func (ec *executionContext) childFields_Machine(ctx context.Context, field graph
 		return ec.fieldContext_Machine_fallback(ctx, field)
 	case "view":
 		return ec.fieldContext_Machine_view(ctx, field)
+	case "usage":
+		return ec.fieldContext_Machine_usage(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Machine", field.Name)
+}
+
+func (ec *executionContext) childFields_MachineUsage(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cpuSeconds":
+		return ec.fieldContext_MachineUsage_cpuSeconds(ctx, field)
+	case "memory":
+		return ec.fieldContext_MachineUsage_memory(ctx, field)
+	case "at":
+		return ec.fieldContext_MachineUsage_at(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type MachineUsage", field.Name)
 }
 
 func (ec *executionContext) childFields_MachineView(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

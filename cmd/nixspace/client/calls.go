@@ -193,7 +193,7 @@ func (c *Client) Sessions(ctx context.Context, environment string, every bool) (
 // Session returns one session by reference, with its machine.
 func (c *Client) Session(ctx context.Context, ref string) (*Session, error) {
 	var out struct{ R *Session }
-	err := c.query(ctx, `query($ref:String!){r:session(ref:$ref){`+sessionFields+` forkOf{id ref} snapshot{id ref implicit} activity{kind open last} hibernateAfter prebuilt{earlier prebuild{`+prebuildFields+`}} machine{`+machineFields+`} version{`+headFields+`}}}`,
+	err := c.query(ctx, `query($ref:String!){r:session(ref:$ref){`+sessionFields+` forkOf{id ref} snapshot{id ref implicit} activity{kind open last} hibernateAfter prebuilt{earlier prebuild{`+prebuildFields+`}} machine{`+machineFields+` usage{cpuSeconds memory}} version{`+headFields+`}}}`,
 		map[string]any{"ref": ref}, &out)
 	return out.R, err
 }

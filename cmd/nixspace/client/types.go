@@ -175,6 +175,15 @@ type Machine struct {
 	Layers    []Layer   `json:"layers"`
 	Services  []Service `json:"services"`
 	Egress    *Egress   `json:"egress"` // nil where it may reach nothing
+	// Usage is what it takes of the host; nil where no machine runs, and where only
+	// news of the session was asked for.
+	Usage *MachineUsage `json:"usage,omitempty"`
+}
+
+// MachineUsage is what a machine takes of its host.
+type MachineUsage struct {
+	CPUSeconds float64 `json:"cpuSeconds"` // of its process, since it came up
+	Memory     int64   `json:"memory"`     // bytes
 }
 
 // Layer is a part of a machine's store.

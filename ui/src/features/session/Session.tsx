@@ -25,6 +25,7 @@ import { Terminals } from "../terminal/Terminals";
 import { SessionFiles } from "./Files";
 import { ForkDialog } from "./ForkDialog";
 import { Logs } from "./Logs";
+import { Metrics } from "./Metrics";
 import { Ports } from "./Ports";
 import { HibernateDoc, RemoveDoc, ResumeDoc, StopDoc, type Update, UpdatesDoc } from "./queries";
 import { Egress, Services } from "./Services";
@@ -277,6 +278,16 @@ export default function Session() {
                   known={canonical()?.ports ?? {}}
                   running={runs()}
                 />
+                <Show when={canonical()}>
+                  {(c) => (
+                    <Metrics
+                      session={x().id}
+                      running={runs()}
+                      cpus={c().resources.cpus}
+                      memory={c().resources.memory_mib * 2 ** 20}
+                    />
+                  )}
+                </Show>
                 <Snapshots
                   environment={x().environmentRef}
                   session={ref()}
