@@ -25,13 +25,13 @@ func (a *App) SearchEnvironments(ctx context.Context, query string, limit int) (
 }
 
 // Readme is the same for all code.
-func (a *App) Readme(ctx context.Context, workspace string) (*fetches.Readme, error) {
+func (a *App) Readme(ctx context.Context, p *nixspace.Project) (*fetches.Readme, error) {
 	unlock, err := a.enter(ctx, "Readme")
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	if workspace == "" {
+	if p.Workspace == "" {
 		return nil, nil
 	}
 	return &fetches.Readme{Path: "README.md", Text: "# shop\n"}, nil

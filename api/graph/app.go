@@ -276,7 +276,7 @@ type Sources interface {
 	CancelFetch(ctx context.Context, id nixspace.ID) (*nixspace.SourceFetch, error)
 	WatchFetch(ctx context.Context, id nixspace.ID) (<-chan nixspace.SourceUpdate, error)
 	Detect(ctx context.Context, workspace, name string) (*fetches.Detection, error)
-	Readme(ctx context.Context, workspace string) (*fetches.Readme, error)
+	Readme(ctx context.Context, p *nixspace.Project) (*fetches.Readme, error)
 	FlakeManifest(ctx context.Context, in fetches.FlakeQuery) (string, error)
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 func (r *projectResolver) Readme(ctx context.Context, obj *nixspace.Project) (*fetches.Readme, error) {
-	return r.app.Readme(ctx, obj.Workspace)
+	return r.app.Readme(ctx, obj)
 }
 
 func (r *queryResolver) SearchEnvironments(ctx context.Context, query string, first *int) ([]nixspace.Environment, error) {

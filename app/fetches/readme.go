@@ -20,16 +20,20 @@ type Readme struct {
 	Text string
 }
 
-// Readme returns the readme at the root of stored code, or nil where there is
-// none: Markdown rather than another format.
-func (u *UseCases) Readme(ctx context.Context, workspace string) (*Readme, error) {
+// Readme returns the readme at the root of a project's code, or nil where there is
+// none: Markdown rather than another format. It is code, which those who may only
+// read definitions do not see.
+func (u *UseCases) Readme(ctx context.Context, p *nixspace.Project) (*Readme, error) {
 	if _, err := nixspace.ActorFrom(ctx); err != nil {
 		return nil, err
 	}
-	if u.cfg.Trees == nil || workspace == "" {
+	if a := nixspace.AccessFrom(ctx); a != nil && !a.InProject(p.ID).AtLeast(nixspace.RoleViewer) {
 		return nil, nil
 	}
-	tree, err := u.cfg.Trees.Tree(ctx, workspace)
+	if u.cfg.Trees == nil || p.Workspace == "" {
+		return nil, nil
+	}
+	tree, err := u.cfg.Trees.Tree(ctx, p.Workspace)
 	if err != nil {
 		return nil, err
 	}

@@ -7513,7 +7513,7 @@ type Server {
 }
 
 extend type Project {
-  "What the code says about itself: the readme at its root. Null where there is none."
+  "What the code says about itself: the readme at its root. Null where there is none, and for those who may only read definitions."
   readme: Readme
 }
 
