@@ -20,6 +20,10 @@ import (
 // experiment starts an experiment, runs it to its end and returns it.
 func (h *host) experiment(t testing.TB, in experiments.Start) *nixspace.Experiment {
 	t.Helper()
+	before, err := h.Environments(h.ctx, "")
+	if err != nil {
+		t.Fatal(err)
+	}
 	e, err := h.StartExperiment(h.ctx, in)
 	if err != nil {
 		t.Fatal(err)
@@ -32,13 +36,13 @@ func (h *host) experiment(t testing.TB, in experiments.Start) *nixspace.Experime
 	if e, err = h.Experiment(h.ctx, fmt.Sprint(e.Number)); err != nil {
 		t.Fatal(err)
 	}
-	h.nothingLeft(t, e)
+	h.nothingLeft(t, e, len(before))
 	return e
 }
 
 // nothingLeft fails if an experiment left a session, a disk, a snapshot or an
 // environment.
-func (h *host) nothingLeft(t testing.TB, e *nixspace.Experiment) {
+func (h *host) nothingLeft(t testing.TB, e *nixspace.Experiment, environments int) {
 	t.Helper()
 	sessions, err := h.Sessions(h.ctx, "", true)
 	if err != nil || len(sessions) > 0 {
@@ -56,7 +60,7 @@ func (h *host) nothingLeft(t testing.TB, e *nixspace.Experiment) {
 	if held, err := h.db.Read().ExperimentRuns().Held(h.ctx, e.ID); err != nil || len(held) > 0 {
 		t.Errorf("experiment %d holds %v, %v", e.Number, held, err)
 	}
-	if envs, err := h.Environments(h.ctx, ""); err != nil || len(envs) != 1 {
+	if envs, err := h.Environments(h.ctx, ""); err != nil || len(envs) != environments {
 		t.Errorf("experiment %d left environments: %v, %v", e.Number, envs, err)
 	}
 }
@@ -240,6 +244,21 @@ func TestBisectFindsVersionAndChange(t *testing.T) {
 	if versions > 7 {
 		t.Errorf("%d runs for 64 versions", versions)
 	}
+	// What is good on another branch says nothing where they part in something bad.
+	if _, _, _, err := h.Branch(h.ctx, environments.Branch{From: "shop", Name: "repaired", Edits: set("postgresql", "15")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := h.Change(h.ctx, environments.Change{Ref: "shop", Edits: set("env.LAST", "1")}); err != nil {
+		t.Fatal(err)
+	}
+	side := in
+	side.Good = []string{"repaired"}
+	if e := h.experiment(t, side); e.ErrorCode != "bisect_base_bad" {
+		t.Errorf("good on another branch: %s %s %s", e.Status, e.ErrorCode, e.Error)
+	}
+	if _, err := h.DeleteEnvironment(h.ctx, "repaired"); err != nil {
+		t.Fatal(err)
+	}
 	in.Verify, in.Good = true, []string{"shop~1"}
 	if e := h.experiment(t, in); e.ErrorCode != "bisect_end_wrong" {
 		t.Errorf("good that is bad: %s %s", e.Status, e.ErrorCode)
@@ -283,7 +302,7 @@ func TestInterruptedExperimentGoesOn(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Errorf("RunExperiment: %v", err)
 	}
-	h.nothingLeft(t, e)
+	h.nothingLeft(t, e, 1)
 	before, err := h.ExperimentRuns(h.ctx, e.ID, false)
 	if err != nil || len(before) != 2 || before[1].Status != nixspace.BuildCanceled {
 		t.Fatalf("%+v, %v", before, err)
@@ -310,7 +329,7 @@ func TestInterruptedExperimentGoesOn(t *testing.T) {
 	if err != nil || len(after) != 2 || !after[0].FinishedAt.Equal(before[0].FinishedAt) || after[1].Status != nixspace.BuildSucceeded {
 		t.Errorf("%+v, %v", after, err)
 	}
-	h.nothingLeft(t, e)
+	h.nothingLeft(t, e, 1)
 	_, err = h.ResumeExperiment(h.ctx, string(e.ID))
 	wantCode(t, err, nixspace.KindConflict, "experiment_complete")
 }
@@ -422,7 +441,7 @@ func TestExperimentSurvivesTheServer(t *testing.T) {
 	if err := <-done; err == nil {
 		t.Error("an interrupted attempt reports success")
 	}
-	h.nothingLeft(t, e)
+	h.nothingLeft(t, e, 1)
 	if e, err = h.Experiment(h.ctx, string(e.ID)); err != nil || e.Status != nixspace.BuildQueued {
 		t.Fatalf("%+v, %v", e, err)
 	}
@@ -439,5 +458,5 @@ func TestExperimentSurvivesTheServer(t *testing.T) {
 	if e, err = h.Experiment(h.ctx, string(e.ID)); err != nil || e.Status != nixspace.BuildSucceeded {
 		t.Fatalf("%+v, %v", e, err)
 	}
-	h.nothingLeft(t, e)
+	h.nothingLeft(t, e, 1)
 }

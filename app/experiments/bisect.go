@@ -74,6 +74,9 @@ func (w *worker) bisect(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := b.bases(ctx, nodes); err != nil {
+		return err
+	}
 	outcomes := map[string]search.Outcome{}
 	for {
 		step, err := search.Bisect(nodes, s.Good, s.Bad, outcomes, s.Parallel)
@@ -162,6 +165,32 @@ func (b *bisection) verify(ctx context.Context) error {
 		if o := outcome(r); o != want {
 			return nixspace.Errorf(nixspace.KindInvalid, "bisect_end_wrong", "%s should be %s, and is %s", b.e.Spec.Subjects[i].Label, want, told(r)).
 				WithHint("see its output: nixspace experiments show %d --run %d", b.e.Number, r.Seq)
+		}
+	}
+	return nil
+}
+
+// bases tries the versions where the histories of good and bad part, where good is
+// not one that bad was made from.
+func (b *bisection) bases(ctx context.Context, nodes []search.Node) error {
+	for i, good := range b.e.Spec.Good {
+		bases := search.Bases(nodes, good, b.e.Spec.Bad)
+		if len(bases) == 0 {
+			continue
+		}
+		name := b.e.Spec.Subjects[i+1].Label
+		if err := b.say(ctx, "%s is on another branch: trying %s, where they part", name, names(bases)); err != nil {
+			return err
+		}
+		runs, err := b.tryVersions(ctx, bases)
+		if err != nil {
+			return err
+		}
+		for j, r := range runs {
+			if outcome(r) == search.Bad {
+				return nixspace.Errorf(nixspace.KindInvalid, "bisect_base_bad", "%s is bad already, where %s parts from the bad version: %s was repaired", label(bases[j]), name, name).
+					WithHint("name a good version from before, or merge what repaired it")
+			}
 		}
 	}
 	return nil

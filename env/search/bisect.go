@@ -135,6 +135,43 @@ func Bisect(nodes []Node, good []string, bad string, outcomes map[string]Outcome
 	return b, nil
 }
 
+// Bases returns the nearest common ancestors of a good version and the bad one: none
+// where the good one is itself an ancestor of the bad one. A bisection takes for
+// granted that they are good; where they are bad, the good version was repaired.
+func Bases(nodes []Node, good, bad string) []string {
+	parents := make(map[string][]string, len(nodes))
+	for _, n := range nodes {
+		parents[n.Hash] = n.Parents
+	}
+	ofBad := map[string]bool{}
+	reach(parents, bad, ofBad, nil)
+	if ofBad[good] {
+		return nil
+	}
+	common := map[string]bool{}
+	ofGood := map[string]bool{}
+	reach(parents, good, ofGood, nil)
+	for h := range ofGood {
+		if ofBad[h] {
+			common[h] = true
+		}
+	}
+	below := map[string]bool{} // what is an ancestor of another common one
+	for h := range common {
+		for _, p := range parents[h] {
+			below[p] = true
+		}
+	}
+	var out []string
+	for h := range common {
+		if !below[h] {
+			out = append(out, h)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
 func distance(a, b int) int { return max(a-b, b-a) }
 
 // reach marks a version and its ancestors, as far as allowed, unless it is nil.

@@ -97,6 +97,18 @@ func TestBisectRefusesContradictions(t *testing.T) {
 	}
 }
 
+func TestBases(t *testing.T) {
+	nodes := append(line(5), search.Node{Hash: "side", Parents: []string{"v2"}}, search.Node{Hash: "alone"})
+	for _, c := range []struct {
+		good string
+		want []string
+	}{{"v1", nil}, {"side", []string{"v2"}}, {"alone", nil}} {
+		if got := search.Bases(nodes, c.good, "v4"); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v", c.good, got)
+		}
+	}
+}
+
 // In any graph of versions, the search finds the version that everything bad comes
 // from.
 func TestBisectOverGraphs(t *testing.T) {
