@@ -116,7 +116,7 @@ func TestWhy(t *testing.T) {
 		t.Fatalf("got %+v", r)
 	}
 	reason := r.Reasons[0]
-	if len(reason.Steps) != 2 || reason.Steps[0].Name() != "shop-env" || !reason.Steps[1].Target || reason.Size == 0 || reason.ClosureSize < reason.Size {
+	if len(reason.Steps) != 2 || reason.Steps[0].Name() != "nixspace-env" || !reason.Steps[1].Target || reason.Size == 0 || reason.ClosureSize < reason.Size {
 		t.Errorf("got %+v", reason)
 	}
 	if r, err := h.Why(h.ctx, inspect.WhyQuery{Ref: "shop", What: "nixspaceBase"}); err != nil || len(r.Reasons) != 1 || len(r.Reasons[0].Steps) != 1 {

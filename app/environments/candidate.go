@@ -26,7 +26,7 @@ func (a *UseCases) Candidate(ctx context.Context, in Candidate) (*nixspace.Versi
 	if err != nil {
 		return nil, err
 	}
-	def, err := a.Redefine(ctx, env.Project, in.Base, in.Edits)
+	def, err := a.Redefine(ctx, in.Base, in.Edits)
 	if err != nil {
 		return nil, err
 	}

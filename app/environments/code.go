@@ -47,7 +47,7 @@ func (a *UseCases) AddEnvironment(ctx context.Context, in AddEnvironment) (*nixs
 	if err != nil {
 		return nil, nil, err
 	}
-	def, err := a.define(ctx, p.Slug, text)
+	def, err := a.define(ctx, text)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -26,11 +26,13 @@ type Definition struct {
 	present   bool // all packages are in the store, and so is the base system
 }
 
-// derivationName is the name of a project's environments in the store.
-func derivationName(slug string) string { return slug + "-env" }
+// derivationName is the name of every environment in the store. It is the same for all
+// projects, so that equal manifests are one path everywhere: what was built of one, and
+// the snapshot that its sessions start from, is there for all.
+const derivationName = "nixspace-env"
 
 // define resolves a manifest's text and writes its derivation.
-func (a *UseCases) define(ctx context.Context, slug, text string) (*Definition, error) {
+func (a *UseCases) define(ctx context.Context, text string) (*Definition, error) {
 	m, err := manifest.Parse(manifest.FileName, []byte(text))
 	if err != nil {
 		return nil, err
@@ -48,26 +50,26 @@ func (a *UseCases) define(ctx context.Context, slug, text string) (*Definition, 
 		present: builds.AllPresent(offers, resolved.Attrs()),
 	}
 	if m.Flake != nil {
-		return d, a.defineFlake(ctx, slug, d)
+		return d, a.defineFlake(ctx, d)
 	}
 	source, err := a.packages.Source(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if d.flake, d.lock, err = flake.Render(derivationName(slug), resolved, source); err != nil {
+	if d.flake, d.lock, err = flake.Render(derivationName, resolved, source); err != nil {
 		return nil, err
 	}
-	d.drvPath, d.outPath, err = a.packages.Instantiate(ctx, derivationName(slug), resolved.Attrs())
+	d.drvPath, d.outPath, err = a.packages.Instantiate(ctx, derivationName, resolved.Attrs())
 	return d, err
 }
 
 // Redefine makes edits in a version's manifest.
-func (a *UseCases) Redefine(ctx context.Context, slug string, v *nixspace.Version, edits []Edit) (*Definition, error) {
+func (a *UseCases) Redefine(ctx context.Context, v *nixspace.Version, edits []Edit) (*Definition, error) {
 	text, err := edited(v, edits)
 	if err != nil {
 		return nil, err
 	}
-	return a.define(ctx, slug, text)
+	return a.define(ctx, text)
 }
 
 // edited returns the text of a version's manifest with edits made in it.

@@ -67,7 +67,7 @@ func (a *UseCases) Branch(ctx context.Context, in Branch) (*nixspace.Environment
 	}
 	var def *Definition
 	if len(in.Edits) > 0 {
-		if def, err = a.Redefine(ctx, from.Project, base, in.Edits); err != nil {
+		if def, err = a.Redefine(ctx, base, in.Edits); err != nil {
 			return nil, nil, nil, err
 		}
 		if in.Message == "" {

@@ -291,7 +291,7 @@ func (a *UseCases) mergedDefinition(ctx context.Context, env *nixspace.Environme
 	if len(m.Conflicts) > 0 {
 		return nil, m.Conflicts, nil
 	}
-	def, err := a.define(ctx, env.Project, m.Text)
+	def, err := a.define(ctx, m.Text)
 	if nixspace.ErrorKind(err) == nixspace.KindInvalid {
 		return nil, []manifest.Conflict{{Kind: manifest.ConflictInvalid, Reason: err.Error()}}, nil
 	}

@@ -49,7 +49,7 @@ func (a *UseCases) CreateProject(ctx context.Context, in CreateProject) (*nixspa
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	def, err := a.define(ctx, in.Slug, text)
+	def, err := a.define(ctx, text)
 	if err != nil {
 		return nil, nil, nil, err
 	}

@@ -13,7 +13,7 @@ const lockName = "flake.lock"
 // defineFlake completes a definition whose manifest has a flake that a user brought:
 // it evaluates the flake, keeps its lock in the manifest, and writes the derivation of
 // what it came to with the manifest's own packages on top.
-func (a *UseCases) defineFlake(ctx context.Context, slug string, d *Definition) error {
+func (a *UseCases) defineFlake(ctx context.Context, d *Definition) error {
 	flakes, err := a.builds.Flakes()
 	if err != nil {
 		return err
@@ -37,7 +37,7 @@ func (a *UseCases) defineFlake(ctx context.Context, slug string, d *Definition) 
 	d.canonical, d.hash = d.Resolved.Canonical().JSON(), d.Resolved.Hash()
 	d.flake, d.lock = user.Files["flake.nix"], out.Lock
 	attrs := d.Resolved.Attrs()
-	if d.drvPath, d.outPath, err = flakes.InstantiateFlake(ctx, derivationName(slug), attrs, out); err != nil {
+	if d.drvPath, d.outPath, err = flakes.InstantiateFlake(ctx, derivationName, attrs, out); err != nil {
 		return err
 	}
 	d.present = d.present && a.builds.FlakePresent(ctx, d.Resolved.Canonical())

@@ -96,7 +96,7 @@ func (a *UseCases) changeOnce(ctx context.Context, tx records.Tx, in Change) (*n
 			return nil, nil, err
 		}
 	}
-	def, err := a.define(ctx, env.Project, text)
+	def, err := a.define(ctx, text)
 	if err != nil {
 		return nil, nil, err
 	}

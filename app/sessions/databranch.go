@@ -62,7 +62,7 @@ func (a *UseCases) BranchWithData(ctx context.Context, in BranchWithData) (*Data
 	if err != nil {
 		return nil, err
 	}
-	if err := a.checkMajor(ctx, tx, source, from.Project, base, in.Edits); err != nil {
+	if err := a.checkMajor(ctx, tx, source, base, in.Edits); err != nil {
 		return nil, err
 	}
 	a.checkpoint(ctx, source)
@@ -129,7 +129,7 @@ func dataSource(ctx context.Context, tx records.Tx, env *nixspace.Environment, r
 
 // checkMajor refuses to put the files of one major version of PostgreSQL under
 // another.
-func (a *UseCases) checkMajor(ctx context.Context, tx records.Tx, source *nixspace.Session, project string, base *nixspace.Version, edits []environments.Edit) error {
+func (a *UseCases) checkMajor(ctx context.Context, tx records.Tx, source *nixspace.Session, base *nixspace.Version, edits []environments.Edit) error {
 	v, err := records.OneVersion(ctx, tx, source.EnvironmentVersionID)
 	if err != nil {
 		return err
@@ -143,7 +143,7 @@ func (a *UseCases) checkMajor(ctx context.Context, tx records.Tx, source *nixspa
 		after, err = records.Restore(base)
 	} else {
 		var def *environments.Definition
-		if def, err = a.environments.Redefine(ctx, project, base, edits); err == nil {
+		if def, err = a.environments.Redefine(ctx, base, edits); err == nil {
 			after = def.Resolved
 		}
 	}
