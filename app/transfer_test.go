@@ -148,6 +148,30 @@ func TestMoveToAnotherServer(t *testing.T) {
 	}
 }
 
+// TestImportOfWhatIsThere: a file says that a path which is in the store, but which
+// nobody here has built from what the file says, is its environment.
+func TestImportOfWhatIsThere(t *testing.T) {
+	h := newHost(t)
+	h.create(t)
+	file := h.export(t, transfer.ExportQuery{Ref: "shop", Closure: true})
+	n := newHost(t)
+	n.stop()
+	n.packages = h.packages // the same store, and records that know nothing of it
+	n.start(t)
+	_, err := n.Import(n.ctx, bytes.NewReader(file), transfer.ImportQuery{})
+	wantCode(t, err, nixspace.KindInvalid, "output_unproved")
+	if ps, err := n.Projects(n.ctx); err != nil || len(ps) != 0 {
+		t.Errorf("a refused import left projects: %v, %v", ps, err)
+	}
+	if _, err := n.Import(n.ctx, bytes.NewReader(file), transfer.ImportQuery{Trust: true}); err != nil {
+		t.Error(err)
+	}
+	// Where it is known what it was built from, nobody needs to be trusted.
+	if _, err := h.Import(h.ctx, bytes.NewReader(file), transfer.ImportQuery{As: "copy/shop"}); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestImportMovesForward brings an environment to a server that has an earlier
 // version of it, a later one, or another line of it.
 func TestImportMovesForward(t *testing.T) {

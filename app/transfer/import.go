@@ -276,12 +276,46 @@ func (m *importer) findMissing(ctx context.Context, store StorePaths) error {
 			unproved++
 		}
 	}
+	if here[m.head.OutPath] && !m.in.Trust {
+		if err := m.known(ctx); err != nil {
+			return err
+		}
+	}
 	if unproved > 0 && !m.in.Trust {
 		return nixspace.Errorf(nixspace.KindInvalid, "closure_untrusted",
 			"the file brings %d store paths (%d MiB) that were built elsewhere, and nobody can check from what", unproved, size>>20).
 			WithHint("if you trust who made the file, import it with --trust")
 	}
 	return nil
+}
+
+// known makes sure that an environment that is in the store already is the output
+// of the derivation that the file says. Otherwise a file could pass off any path
+// that is here, somebody else's among them, as what its manifest comes to.
+func (m *importer) known(ctx context.Context) error {
+	tx, err := m.records.Read(ctx)
+	if err != nil {
+		return err
+	}
+	r, err := tx.Versions().Realisation(ctx, m.head.DrvPath)
+	if err == nil && r.OutPath == m.head.OutPath {
+		return nil
+	}
+	if err != nil && !records.NotFound(err) {
+		return err
+	}
+	infos, err := m.packages.Closure(ctx, m.head.OutPath)
+	if err != nil {
+		return err
+	}
+	for _, i := range infos {
+		if i.Path == m.head.OutPath && i.Deriver != "" && i.Deriver == m.head.DrvPath {
+			return nil
+		}
+	}
+	return nixspace.Errorf(nixspace.KindInvalid, "output_unproved",
+		"the file says that %s is its environment, which is here, but nothing here shows that it was built from what the file says", m.head.OutPath).
+		WithHint("if you trust who made the file, import it with --trust")
 }
 
 // code stores the project's code, where the project is new.
