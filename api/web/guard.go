@@ -34,6 +34,9 @@ func (h *Handler) guard(next http.Handler) http.Handler {
 			header.Set("Cross-Origin-Resource-Policy", "same-origin")
 			header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 			header.Set("Cache-Control", "no-store")
+			if r.TLS != nil {
+				header.Set("Strict-Transport-Security", "max-age=31536000")
+			}
 			if err := h.admit(cross, r); err != nil {
 				h.fail(w, r, err)
 				return

@@ -30,12 +30,29 @@ type upCmd struct {
 	Mirror      string   `name:"debian-mirror" env:"NIXSPACE_DEBIAN_MIRROR" placeholder:"URL" help:"A Debian mirror to fetch packages from, for machines whose apt names none."`
 	LogFormat   string   `name:"log-format" env:"NIXSPACE_LOG_FORMAT" enum:"text,json" default:"text" placeholder:"text|json" help:"How the log on standard error is written (${default}). With json, steps are log lines too."`
 	LogLevel    string   `name:"log-level" env:"NIXSPACE_LOG_LEVEL" enum:",debug,info,warn,error" default:"" placeholder:"LEVEL" help:"The least grave lines to log: debug, info, warn or error (warn on a terminal, which shows the steps themselves, else info)."`
+	tlsFlags
 	networks
 	codeLimit
 	MaxImport int64 `env:"NIXSPACE_MAX_IMPORT" default:"16384" placeholder:"MIB" help:"How many MiB a file to import may have (${default}). What is in it may have eight times as many, unpacked."`
 	restPolicy
 	collectPolicy
 	Quickstart bool `name:"quickstart" env:"NIXSPACE_QUICKSTART" default:"true" negatable:"" help:"On an empty state directory, make an example project with three environments and run them side by side."`
+}
+
+// tlsFlags are the flags of HTTPS.
+type tlsFlags struct {
+	TLSListen string `name:"tls-listen" env:"NIXSPACE_TLS_LISTEN" placeholder:"HOST:PORT" help:"Where to listen for HTTPS too, for other machines. It takes --tls-cert and --tls-key, and the names in the certificate given with --host. The other address stays as it is, for this machine."`
+	TLSCert   string `name:"tls-cert" env:"NIXSPACE_TLS_CERT" type:"path" placeholder:"FILE" help:"The certificate, with its chain, in PEM. It is read again when it changes."`
+	TLSKey    string `name:"tls-key" env:"NIXSPACE_TLS_KEY" type:"path" placeholder:"FILE" help:"The certificate's private key, in PEM."`
+}
+
+// config fails where only a part of it is given.
+func (f tlsFlags) config() (server.TLS, error) {
+	t := server.TLS{Listen: f.TLSListen, Cert: f.TLSCert, Key: f.TLSKey}
+	if t != (server.TLS{}) && (t.Listen == "" || t.Cert == "" || t.Key == "") {
+		return t, nixspace.Errorf(nixspace.KindInvalid, "usage", "--tls-listen, --tls-cert and --tls-key go together")
+	}
+	return t, nil
 }
 
 // networks are the flags that say what may be reached from here.
@@ -98,8 +115,12 @@ func (c *upCmd) Run(ctx context.Context, g *globals, std streams) error {
 	if err != nil {
 		return err
 	}
+	https, err := c.tlsFlags.config()
+	if err != nil {
+		return err
+	}
 	if server.Public(c.Listen) {
-		log.Warn("the server can be reached from other machines, and its address is not encrypted: put a proxy with TLS before it", "listen", c.Listen)
+		log.Warn("the server can be reached from other machines, and its address is not encrypted: use --tls-listen, or put a proxy with TLS before it", "listen", c.Listen)
 	}
 	reach, err := dial.ParsePolicy(c.AllowNetworks...)
 	if err != nil {
@@ -110,7 +131,7 @@ func (c *upCmd) Run(ctx context.Context, g *globals, std streams) error {
 
 	show := &progressShower{d: d, log: log}
 	err = server.Run(ctx, server.Config{
-		State: state, Listen: c.Listen, Hosts: c.Hosts, PreviewDomain: c.Previews, PathPrefix: c.PathPrefix, DatabaseURL: c.DatabaseURL, PGBin: c.PGBin,
+		State: state, Listen: c.Listen, TLS: https, Hosts: c.Hosts, PreviewDomain: c.Previews, PathPrefix: c.PathPrefix, DatabaseURL: c.DatabaseURL, PGBin: c.PGBin,
 		Version: version, Log: log, Parts: server.Real(server.Settings{Accel: c.Accel, Mirror: c.Mirror, PrivateNetworks: c.PrivateNetworks, Reach: reach}),
 		Code: c.limits(), MaxImport: max(c.MaxImport, 1) << 20, Collect: server.Collect{Every: time.Duration(c.collectPolicy.Every), OlderThan: time.Duration(c.collectPolicy.OlderThan), Sessions: c.collectPolicy.Sessions}, Rest: server.Rest{OnExit: server.OnExit(c.OnExit), HibernateAfter: c.HibernateAfter, Prewarm: c.Prewarm}, Report: show.step, Progress: d.Report, Force: force,
 		Ready: func(ctx context.Context, r server.Running) error {

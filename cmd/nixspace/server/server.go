@@ -44,6 +44,7 @@ type Config struct {
 	// PreviewDomain is the domain below which previews have their hosts; localhost
 	// when empty.
 	PreviewDomain string
+	TLS           TLS
 	// PathPrefix is the path below which a proxy puts the server; empty for none.
 	PathPrefix  string
 	DatabaseURL string // empty for a private PostgreSQL in the state directory
@@ -93,6 +94,8 @@ type Stop func(context.Context) error
 type Running struct {
 	URL   string // as a program on this machine reaches it
 	Token string
+	// Secure is the host and port of HTTPS; empty where it is not served.
+	Secure string
 	// SignIn is the address that signs a browser in.
 	SignIn string
 	State  string // the state directory
@@ -166,6 +169,7 @@ type server struct {
 
 	dir        *statedir.Dir
 	listener   net.Listener
+	secure     net.Listener // for HTTPS; nil for none
 	dbURL      string
 	db         *postgres.DB
 	packages   builds.Packages
@@ -233,7 +237,20 @@ func (s *server) listen(ctx context.Context) (string, error) {
 		return nil // the HTTP server has closed it
 	})
 	s.running.URL = address(s.listener)
-	return s.running.URL, nil
+	if s.cfg.TLS.Listen == "" {
+		return s.running.URL, nil
+	}
+	if s.secure, err = listenTLS(ctx, s.cfg.TLS, s.cfg.Log); err != nil {
+		return "", err
+	}
+	s.onStop("https", func(context.Context) error {
+		if err := s.secure.Close(); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	})
+	s.running.Secure = s.secure.Addr().String()
+	return s.running.URL + ", and https on " + s.running.Secure, nil
 }
 
 func (s *server) openPackages(ctx context.Context) (_ string, err error) {
@@ -411,11 +428,7 @@ func (s *server) serve(ctx context.Context) (string, error) {
 	run, end := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan error, 1)
 	go func() {
-		err := handler.Serve(run, s.listener, func(next http.Handler) http.Handler { return s.tracing.Wrap(metrics.Wrap(next)) })
-		if run.Err() == nil {
-			s.giveUp(err)
-		}
-		done <- err
+		done <- s.answer(run, handler, func(next http.Handler) http.Handler { return s.tracing.Wrap(metrics.Wrap(next)) })
 	}()
 	s.onStop("api", func(context.Context) error {
 		end()

@@ -79,6 +79,26 @@ export async function signIn(code: string): Promise<void> {
   setSignedOut(false);
 }
 
+/** Who signs in: by name and password, or by an invitation. */
+export interface Person {
+  /** Of the invitation; empty to sign in. */
+  code: string;
+  name: string;
+  password: string;
+  /** One-time password, where the account asks for one. */
+  totp: string;
+}
+
+/** Signs this browser in to an account. It fails with code "code_required" where a one-time password is asked for. */
+export async function enter(who: Person): Promise<void> {
+  await send(who.code ? "/api/v1/join" : "/api/v1/sign-in", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(who),
+  });
+  setSignedOut(false);
+}
+
 /** Makes the server forget this browser. */
 export async function signOut(): Promise<void> {
   await send("/api/v1/sign-out", { method: "POST" });

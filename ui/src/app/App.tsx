@@ -37,7 +37,7 @@ export function App(props: RouteSectionProps) {
       (e) => e instanceof ApiError && e.kind !== "unauthorized" && setFailure(e),
     );
   const location = useLocation();
-  const link = inside(location.pathname) === "/sign-in" && location.hash !== "";
+  const link = ["/sign-in", "/join"].includes(inside(location.pathname)) && location.hash !== "";
   if (!link) void load();
   return (
     <>
