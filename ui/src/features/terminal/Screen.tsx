@@ -11,7 +11,8 @@ import { copy } from "../../components/Cli";
 import { Icon } from "../../components/Icon";
 import { toast, toastError } from "../../components/Toasts";
 import { ResumeDoc } from "../session/queries";
-import { connectTo, Link, type LinkState, randomName, type Status } from "./link";
+import { connectTo } from "./connect";
+import { Link, type LinkState, randomName, type Status } from "./link";
 import { palette } from "./palette";
 import { keepToPolicy } from "./styles";
 

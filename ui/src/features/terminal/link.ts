@@ -1,5 +1,3 @@
-import { base } from "../../app/base";
-
 /** What a browser's WebSocket is to a link, so that tests can play one. */
 export interface Wire {
   binaryType: string;
@@ -303,11 +301,4 @@ function number(b: Uint8Array): number {
 /** A name that nobody guesses. */
 export function randomName(): string {
   return [...crypto.getRandomValues(new Uint8Array(18))].map((b) => b.toString(36).padStart(2, "0")).join("");
-}
-
-/** Opens the socket to a session's terminals. It does not wake the session. */
-export function connectTo(session: string): Wire {
-  const url = new URL(`${base}/api/v1/sessions/${encodeURIComponent(session)}/shell?wake=0`, location.href);
-  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-  return new WebSocket(url, "nixspace.exec.v1") as unknown as Wire;
 }
