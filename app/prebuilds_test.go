@@ -387,3 +387,32 @@ func TestPrebuildsReplaced(t *testing.T) {
 		t.Errorf("got %+v, %v", s, err)
 	}
 }
+
+// TestPrebuildUsedAtOnce starts many sessions from one prebuild at the same time.
+func TestPrebuildUsedAtOnce(t *testing.T) {
+	h := newPreparing(t, well)
+	p, err := h.RequestPrebuild(h.ctx, "shop", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.RunPrebuild(h.ctx, p.ID); err != nil {
+		t.Fatal(err)
+	}
+	if p, err = h.PrebuildByID(h.ctx, p.ID); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for range 12 {
+		wg.Go(func() {
+			s, err := h.StartSession(h.ctx, sessions.StartSession{Ref: "shop"})
+			if err != nil || s.SnapshotID != p.Snapshot {
+				t.Errorf("got %+v, %v", s, err)
+			}
+		})
+	}
+	wg.Wait()
+	var deadlocks int
+	if err := h.db.Pool().QueryRow(h.ctx, "select deadlocks from pg_stat_database where datname = current_database()").Scan(&deadlocks); err != nil || deadlocks > 0 {
+		t.Errorf("%d deadlocks, %v", deadlocks, err)
+	}
+}

@@ -26,7 +26,7 @@ FROM prebuilds AS b JOIN environments AS e ON e.id = b.environment_id JOIN proje
 WHERE b.project_id = $1 AND b.status = 'succeeded' AND s.state = 'ready'
 ORDER BY (b.key = $2) DESC, (b.manifest_hash = $3) DESC, (b.environment_id = $4) DESC, b.finished_at DESC
 LIMIT 1
-FOR SHARE OF b
+FOR NO KEY UPDATE OF b
 `
 
 type BestPrebuildParams struct {
@@ -42,7 +42,8 @@ type BestPrebuildRow struct {
 	Name     string
 }
 
-// It stays as long as the transaction lasts.
+// It stays as long as the transaction lasts, which is about to note its use: others wait, as two
+// that both shared the row could not both change it.
 func (q *Queries) BestPrebuild(ctx context.Context, arg BestPrebuildParams) (BestPrebuildRow, error) {
 	row := q.db.QueryRow(ctx, bestPrebuild,
 		arg.ProjectID,

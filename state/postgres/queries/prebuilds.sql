@@ -41,14 +41,15 @@ WHERE (sqlc.narg(environment)::uuid IS NULL OR b.environment_id = sqlc.narg(envi
 ORDER BY b.created_at DESC, b.id;
 
 -- name: BestPrebuild :one
--- It stays as long as the transaction lasts.
+-- It stays as long as the transaction lasts, which is about to note its use: others wait, as two
+-- that both shared the row could not both change it.
 SELECT sqlc.embed(b), p.slug, e.name
 FROM prebuilds AS b JOIN environments AS e ON e.id = b.environment_id JOIN projects AS p ON p.id = b.project_id
     JOIN snapshots AS s ON s.id = b.snapshot_id
 WHERE b.project_id = @project_id AND b.status = 'succeeded' AND s.state = 'ready'
 ORDER BY (b.key = @key) DESC, (b.manifest_hash = @manifest_hash) DESC, (b.environment_id = @environment_id) DESC, b.finished_at DESC
 LIMIT 1
-FOR SHARE OF b;
+FOR NO KEY UPDATE OF b;
 
 -- name: StepPrebuild :execrows
 UPDATE prebuilds
