@@ -104,8 +104,6 @@ func (t *tail) after(offset int64) []byte {
 	return t.buf[int64(len(t.buf))-n:]
 }
 
-func (t *tail) over() bool { return t.written > int64(t.max) }
-
 // lookEvery is how often output is passed on.
 const lookEvery = 150 * time.Millisecond
 

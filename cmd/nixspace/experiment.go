@@ -187,15 +187,15 @@ func (x *experiment) tell(ctx context.Context, api *client.Client, ref string) e
 	if err != nil {
 		return err
 	}
-	switch {
-	case e.Status == "failed":
+	switch e.Status {
+	case "failed":
 		code := e.ErrorCode
 		if code == "" {
 			code = "experiment_failed"
 		}
 		return nixspace.Errorf(nixspace.KindUnavailable, code, "experiment %d failed: %s", e.Number, e.Error).
 			WithHint("its runs are kept: nixspace experiments show %d; try again with nixspace experiments resume %d", e.Number, e.Number)
-	case e.Status == "canceled":
+	case "canceled":
 		return nixspace.Errorf(nixspace.KindCanceled, "canceled", "experiment %d was interrupted", e.Number).
 			WithHint("go on with: nixspace experiments resume %d", e.Number)
 	}

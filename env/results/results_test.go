@@ -76,10 +76,14 @@ func TestNumbers(t *testing.T) {
 		patterns     []results.Pattern
 		want         []results.Number
 	}{
-		{"pgbench", "scaling factor: 1\nlatency average = 2.500 ms\ntps = 400.125 (without initial connection time)\n", nil,
-			[]results.Number{{"pgbench tps", 400.125, "tps"}, {"pgbench latency", 2.5, "ms"}}},
-		{"go", "goos: linux\nBenchmarkSum-8   \t 1000\t  1234 ns/op\t  16 B/op\nPASS\n", nil,
-			[]results.Number{{"BenchmarkSum ns/op", 1234, "ns/op"}, {"BenchmarkSum B/op", 16, "B/op"}}},
+		{
+			"pgbench", "scaling factor: 1\nlatency average = 2.500 ms\ntps = 400.125 (without initial connection time)\n", nil,
+			[]results.Number{{"pgbench tps", 400.125, "tps"}, {"pgbench latency", 2.5, "ms"}},
+		},
+		{
+			"go", "goos: linux\nBenchmarkSum-8   \t 1000\t  1234 ns/op\t  16 B/op\nPASS\n", nil,
+			[]results.Number{{"BenchmarkSum ns/op", 1234, "ns/op"}, {"BenchmarkSum B/op", 16, "B/op"}},
+		},
 		{"hyperfine", `{"results":[{"command":"sleep 1","mean":1.1,"median":1.05}]}`, nil, []results.Number{{"hyperfine sleep 1", 1.05, "s"}}},
 		{"regexp", "done: 1,250 requests\n", patterns(`requests=/done: ([0-9,]+)/`), []results.Number{{"requests", 1250, ""}}},
 		{"path", `{"a":[{"b":"7.5"}]}`, patterns("b=.a.0.b", "none=.a.1.b"), []results.Number{{"b", 7.5, ""}}},
