@@ -3,6 +3,7 @@ package prebuilds
 import (
 	"context"
 	"errors"
+	"maps"
 	"time"
 
 	"github.com/nixspace/nixspace"
@@ -157,11 +158,20 @@ func (u *UseCases) stop(ctx context.Context, m nixspace.Machine) {
 	}
 }
 
-// runSetup runs the script as a person would by `nixspace exec --script setup`.
+// impatience are settings of package managers for machines that reach nothing: to try
+// again helps nobody there.
+var impatience = map[string]string{"npm_config_fetch_retries": "0", "PIP_RETRIES": "0", "CARGO_NET_RETRY": "0", "BUNDLE_RETRY": "0"}
+
+// runSetup runs the script as a person would by `nixspace exec --script setup`, but for
+// variables that programs ask whether a person is there.
 func (u *UseCases) runSetup(ctx context.Context, m nixspace.Machine, script string, egress nixspace.Egress, log *work.Log) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, setupLimit, errTooLong)
 	defer cancel()
-	code, err := execute(ctx, m, nixspace.Command{Argv: []string{"sh", "-c", script, nixspace.SetupScript}, Env: map[string]string{"CI": "true"}}, log.Line)
+	env := map[string]string{"CI": "true"}
+	if !egress.Any() {
+		maps.Copy(env, impatience)
+	}
+	code, err := execute(ctx, m, nixspace.Command{Argv: []string{"sh", "-c", script, nixspace.SetupScript}, Env: env}, log.Line)
 	switch {
 	case errors.Is(context.Cause(ctx), errTooLong):
 		return nixspace.Errorf(nixspace.KindLimit, "setup_timeout", "the script %s ran for %s and was stopped", nixspace.SetupScript, setupLimit)
