@@ -134,6 +134,9 @@ type ExperimentStore interface {
 	// Step stores e's status, error, answer and times if the stored status is one of
 	// from, and reports whether it was.
 	Step(ctx context.Context, e *Experiment, from ...BuildStatus) (bool, error)
+	// Delete removes an experiment that has ended, with its runs, and reports whether
+	// there was one.
+	Delete(ctx context.Context, id ID) (bool, error)
 }
 
 // ExperimentRunStore keeps the runs of experiments, and what they hold.

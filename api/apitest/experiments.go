@@ -43,6 +43,11 @@ func (a *App) CancelExperiment(ctx context.Context, ref string) (*nixspace.Exper
 	return a.anExperiment(ctx, "CancelExperiment", ref)
 }
 
+// RemoveExperiment returns it.
+func (a *App) RemoveExperiment(ctx context.Context, ref string) (*nixspace.Experiment, error) {
+	return a.anExperiment(ctx, "RemoveExperiment", ref)
+}
+
 // ResumeExperiment returns it.
 func (a *App) ResumeExperiment(ctx context.Context, ref string) (*nixspace.Experiment, error) {
 	return a.anExperiment(ctx, "ResumeExperiment", ref)

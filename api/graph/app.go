@@ -79,6 +79,7 @@ type Experiments interface {
 	StartExperiment(ctx context.Context, in experiments.Start) (*nixspace.Experiment, error)
 	RepeatExperiment(ctx context.Context, ref string) (*nixspace.Experiment, error)
 	CancelExperiment(ctx context.Context, ref string) (*nixspace.Experiment, error)
+	RemoveExperiment(ctx context.Context, ref string) (*nixspace.Experiment, error)
 	ResumeExperiment(ctx context.Context, ref string) (*nixspace.Experiment, error)
 	Experiment(ctx context.Context, ref string) (*nixspace.Experiment, error)
 	Experiments(ctx context.Context, kind nixspace.ExperimentKind, project string, before int64, limit int) ([]nixspace.Experiment, error)

@@ -94,6 +94,10 @@ func (r *mutationResolver) CancelExperiment(ctx context.Context, ref string) (*n
 	return r.app.CancelExperiment(ctx, ref)
 }
 
+func (r *mutationResolver) RemoveExperiment(ctx context.Context, ref string) (*nixspace.Experiment, error) {
+	return r.app.RemoveExperiment(ctx, ref)
+}
+
 func (r *mutationResolver) ResumeExperiment(ctx context.Context, ref string) (*nixspace.Experiment, error) {
 	return r.app.ResumeExperiment(ctx, ref)
 }

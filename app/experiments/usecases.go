@@ -213,6 +213,25 @@ func (u *UseCases) ResumeExperiment(ctx context.Context, ref string) (*nixspace.
 	return tx.Experiments().ByID(ctx, e.ID)
 }
 
+// RemoveExperiment deletes an experiment that has ended, with all that its runs
+// printed and left, and returns it as it was.
+func (u *UseCases) RemoveExperiment(ctx context.Context, ref string) (*nixspace.Experiment, error) {
+	tx, err := u.cfg.Records.Read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e, err := find(ctx, tx, ref)
+	if err != nil {
+		return nil, err
+	}
+	gone, err := tx.Experiments().Delete(ctx, e.ID)
+	if err == nil && !gone {
+		err = nixspace.Errorf(nixspace.KindConflict, "experiment_open", "experiment %d has not ended", e.Number).
+			WithHint("interrupt it first: nixspace experiments cancel %d", e.Number)
+	}
+	return e, err
+}
+
 func missing() error {
 	return nixspace.Errorf(nixspace.KindUnavailable, "experiments_unavailable", "this server runs no experiments")
 }

@@ -63,6 +63,14 @@ func (x scopedExperiments) Step(ctx context.Context, e *nixspace.Experiment, fro
 	return x.s.raw().Experiments().Step(ctx, e, from...)
 }
 
+func (x scopedExperiments) Delete(ctx context.Context, id nixspace.ID) (bool, error) {
+	e, err := x.s.raw().Experiments().ByID(ctx, id)
+	if _, err := x.in(e, err, nixspace.RoleDeveloper); err != nil {
+		return false, err
+	}
+	return x.s.raw().Experiments().Delete(ctx, id)
+}
+
 type scopedExperimentRuns struct{ s *scope }
 
 func (x scopedExperimentRuns) of(ctx context.Context, experiment nixspace.ID, least nixspace.Role) error {

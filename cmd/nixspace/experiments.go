@@ -14,6 +14,7 @@ type experimentsCmd struct {
 	Show   experimentsShowCmd   `cmd:"" help:"Show what an experiment found, or one of its runs."`
 	Cancel experimentsCancelCmd `cmd:"" help:"Interrupt an experiment. What it has learned stays."`
 	Resume experimentsResumeCmd `cmd:"" help:"Go on with an experiment that was interrupted or failed."`
+	Rm     experimentsRmCmd     `cmd:"" help:"Delete experiments that have ended, with what their runs printed and left."`
 	Repeat experimentsRepeatCmd `cmd:"" help:"Make an experiment once more, over the very same versions."`
 }
 
@@ -141,6 +142,32 @@ func (c *experimentsCancelCmd) Run(ctx context.Context, g *globals, std streams)
 	}
 	_, err = fmt.Fprintf(std.Out, "experiment %d is %s\n", e.Number, e.Status)
 	return err
+}
+
+type experimentsRmCmd struct {
+	Numbers []string `arg:"" name:"number" help:"The experiments' numbers."`
+}
+
+// Run deletes experiments.
+func (c *experimentsRmCmd) Run(ctx context.Context, g *globals, std streams) error {
+	api, err := g.connect()
+	if err != nil {
+		return err
+	}
+	defer api.Close()
+	for _, n := range c.Numbers {
+		e, err := api.RemoveExperiment(ctx, n)
+		if err != nil {
+			return err
+		}
+		if !g.JSON {
+			fmt.Fprintf(std.Out, "deleted experiment %d\n", e.Number)
+		}
+	}
+	if g.JSON {
+		return printJSON(std.Out, map[string]any{"deleted": c.Numbers})
+	}
+	return nil
 }
 
 type experimentsResumeCmd struct {

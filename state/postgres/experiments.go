@@ -68,6 +68,11 @@ func (s experiments) Step(ctx context.Context, e *nixspace.Experiment, from ...n
 	return n == 1, mapError(err, "change an experiment")
 }
 
+func (s experiments) Delete(ctx context.Context, id nixspace.ID) (bool, error) {
+	n, err := s.q.DeleteExperiment(ctx, id)
+	return n == 1, mapError(err, "delete an experiment")
+}
+
 func experiment(row db.Experiment) (*nixspace.Experiment, error) {
 	e := &nixspace.Experiment{
 		ID: row.ID, Number: row.Number, ProjectID: row.ProjectID, Kind: nixspace.ExperimentKind(row.Kind), Status: nixspace.BuildStatus(row.Status),

@@ -619,6 +619,7 @@ type ComplexityRoot struct {
 		PutMember           func(childComplexity int, project string, name string, role nixspace.Role) int
 		PutTeamMember       func(childComplexity int, team string, user string, member bool) int
 		RecoverSession      func(childComplexity int, ref string, force bool) int
+		RemoveExperiment    func(childComplexity int, ref string) int
 		RemoveGitCredential func(childComplexity int, host string) int
 		RemoveMember        func(childComplexity int, project string, name string) int
 		RemovePrebuild      func(childComplexity int, id nixspace.ID) int
@@ -3560,6 +3561,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RecoverSession(childComplexity, args["ref"].(string), args["force"].(bool)), true
+	case "Mutation.removeExperiment":
+		if e.ComplexityRoot.Mutation.RemoveExperiment == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_removeExperiment_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RemoveExperiment(childComplexity, args["ref"].(string)), true
 	case "Mutation.removeGitCredential":
 		if e.ComplexityRoot.Mutation.RemoveGitCredential == nil {
 			break
@@ -6423,6 +6435,8 @@ extend type Mutation {
   repeatExperiment(ref: String!): Experiment!
   "Interrupts it. What it has learned stays, and nothing of it runs on."
   cancelExperiment(ref: String!): Experiment!
+  "Deletes one that has ended, with all that its runs printed and left."
+  removeExperiment(ref: String!): Experiment!
   "Goes on with one that was interrupted or failed. Runs that ended are not made again."
   resumeExperiment(ref: String!): Experiment!
 }

@@ -176,6 +176,13 @@ func (c *Client) ChangeExperiment(ctx context.Context, verb, ref string) (*Exper
 	return out.R, err
 }
 
+// RemoveExperiment deletes one that has ended.
+func (c *Client) RemoveExperiment(ctx context.Context, ref string) (*Experiment, error) {
+	var out struct{ R *Experiment }
+	err := c.query(ctx, `mutation($r:String!){r:removeExperiment(ref:$r){id number kind status}}`, map[string]any{"r": ref}, &out)
+	return out.R, err
+}
+
 // WatchExperiment calls f for all news of an experiment until it has ended.
 func (c *Client) WatchExperiment(ctx context.Context, ref string, f func(ExperimentUpdate) error) error {
 	return subscribe(ctx, c, `subscription($r:String!){r:experimentUpdates(ref:$r){experiment{`+experimentFields+`} run{`+runFields+`} output{key subject stderr text}}}`,

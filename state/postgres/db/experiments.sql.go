@@ -12,6 +12,18 @@ import (
 	"github.com/nixspace/nixspace"
 )
 
+const deleteExperiment = `-- name: DeleteExperiment :execrows
+DELETE FROM experiments WHERE id = $1 AND status IN ('succeeded', 'failed', 'canceled')
+`
+
+func (q *Queries) DeleteExperiment(ctx context.Context, id nixspace.ID) (int64, error) {
+	result, err := q.db.Exec(ctx, deleteExperiment, id)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const experimentByID = `-- name: ExperimentByID :one
 SELECT id, number, project_id, kind, status, error, error_code, spec, answer, author, created_at, created_by, started_at, finished_at FROM experiments WHERE id = $1
 `

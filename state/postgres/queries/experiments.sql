@@ -56,3 +56,6 @@ DELETE FROM experiment_sessions WHERE experiment_id = @experiment_id AND session
 
 -- name: HeldSessions :many
 SELECT session_id FROM experiment_sessions WHERE experiment_id = @experiment_id ORDER BY session_id;
+
+-- name: DeleteExperiment :execrows
+DELETE FROM experiments WHERE id = @id AND status IN ('succeeded', 'failed', 'canceled');
