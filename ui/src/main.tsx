@@ -9,8 +9,11 @@ import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/shell.css";
 import "./styles/parts.css";
+import "./styles/commands.css";
 import "./styles/overlays.css";
 import "./styles/features.css";
+import "./styles/graph.css";
+import "./styles/pages.css";
 import "./styles/terminal.css";
 
 // Whoever asks the server itself, past its proxy, is led below the base.

@@ -78,7 +78,7 @@ export function Sidebar(props: {
             <Show when={nav.data()?.sessions.totalCount}>{(n) => <span class="count">{n()}</span>}</Show>
           </A>
           <A href="/experiments">
-            <Icon name="chart" /> Experiments
+            <Icon name="pulse" /> Experiments
           </A>
           <A href="/catalog">
             <Icon name="box" /> Catalog
