@@ -35,7 +35,7 @@ const picture = (name: string) => pictures(page, name);
 test("a browser signs in by the printed link, and by no other", async () => {
   guard.allow = /401/;
   await open("/");
-  await expect(page.getByText("It printed a link that signs you in")).toBeVisible();
+  await expect(page.getByText("The server printed a link")).toBeVisible();
   await picture("sign-in");
   await open("/sign-in#wrong");
   await expect(page.getByRole("alert")).toContainText("does not sign in here");

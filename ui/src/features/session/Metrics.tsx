@@ -21,7 +21,7 @@ export function Metrics(props: { session: string; running: boolean; cpus: number
   createEffect(
     on([() => props.session, () => props.running], ([session, running]) => {
       setSamples([]);
-      if (!running) return;
+      if (!running || !session) return;
       const stop = new AbortController();
       const measure = async () => {
         if (document.visibilityState !== "visible") return;

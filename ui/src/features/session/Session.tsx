@@ -278,18 +278,15 @@ export default function Session() {
                   known={canonical()?.ports ?? {}}
                   running={runs()}
                 />
-                <Show when={canonical()}>
-                  {(c) => (
-                    <Metrics
-                      session={x().id}
-                      running={runs()}
-                      cpus={c().resources.cpus}
-                      memory={c().resources.memory_mib * 2 ** 20}
-                    />
-                  )}
-                </Show>
+                {/* What it is given may change to another session while it is shown. */}
+                <Metrics
+                  session={s()?.id ?? ""}
+                  running={runs()}
+                  cpus={canonical()?.resources.cpus ?? 0}
+                  memory={(canonical()?.resources.memory_mib ?? 0) * 2 ** 20}
+                />
                 <Snapshots
-                  environment={x().environmentRef}
+                  environment={`${params.project}/${params.env}`}
                   session={ref()}
                   canTake={runs() || status() === "HIBERNATED" || status() === "STOPPED"}
                 />
