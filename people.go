@@ -142,6 +142,10 @@ type MemberStore interface {
 	// Delete takes a member out, and reports whether there was one.
 	Delete(ctx context.Context, m *Member) (bool, error)
 	List(ctx context.Context, project ID) ([]Member, error) // by name
+	// Occupied returns how many live sessions a user has started, and how many a
+	// project has. In a transaction, nobody else who asks about the same user or the
+	// same project gets an answer before it ends.
+	Occupied(ctx context.Context, user, project ID) (ofUser, ofProject int, err error)
 	// RolesOf returns a user's roles by project, their own and their teams'.
 	RolesOf(ctx context.Context, user ID) (map[ID]Role, error)
 }

@@ -77,6 +77,8 @@ type Config struct {
 	Log        *slog.Logger
 	Sources    fetches.Parts
 	Prebuilds  prebuilds.Jobs // without it nothing is prepared
+	// Quota bounds those who have an account.
+	Quota records.Quota
 	// Secrets are 32 secret bytes that seal what people entrust to the server; without
 	// them nothing is kept.
 	Secrets []byte
@@ -94,6 +96,7 @@ type Config struct {
 // New returns the use cases over cfg.
 func New(cfg Config) *App {
 	r, tasks, progress := records.New(cfg.Store), work.NewTasks(), work.NewProgressHub()
+	r.Quota = cfg.Quota
 	b := builds.New(r, cfg.Packages, cfg.Jobs, tasks, progress, cfg.Log)
 	e := environments.New(r, cfg.Packages, cfg.Workspaces, b, cfg.Log)
 	t := transfer.New(r, cfg.Packages, cfg.Workspaces, b, e, cfg.Log)

@@ -20,6 +20,9 @@ type Tx = nixspace.Tx
 // Records is the database as an actor may use it. It is safe for concurrent use.
 type Records struct {
 	Store Store
+	// Quota bounds those who have an account; the local owner and the program itself
+	// are not bounded. Set it before the first use.
+	Quota Quota
 	users sync.Map // user name → nixspace.ID, of users that are stored
 }
 
@@ -62,7 +65,7 @@ func (r *Records) Write(ctx context.Context, fn func(nixspace.Actor, Tx) error) 
 		id, _ = r.users.LoadOrStore(actor.Name, u.ID)
 	}
 	actor.ID = id.(nixspace.ID)
-	return r.Store.InTx(ctx, func(tx Tx) error { return fn(actor, scoped(ctx, tx)) })
+	return r.Store.InTx(ctx, func(tx Tx) error { return fn(actor, r.scoped(ctx, tx)) })
 }
 
 // Read gives access to the records on behalf of the context's actor: to those that
@@ -71,5 +74,5 @@ func (r *Records) Read(ctx context.Context) (Tx, error) {
 	if _, err := nixspace.ActorFrom(ctx); err != nil {
 		return nil, err
 	}
-	return scoped(ctx, r.Store.Read()), nil
+	return r.scoped(ctx, r.Store.Read()), nil
 }

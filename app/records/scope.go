@@ -18,14 +18,15 @@ import (
 type scope struct {
 	tx     Tx
 	access *nixspace.Access
+	quota  Quota
 }
 
 var _ Tx = (*scope)(nil)
 
 // scoped bounds a transaction by the access of a context.
-func scoped(ctx context.Context, tx Tx) Tx {
+func (r *Records) scoped(ctx context.Context, tx Tx) Tx {
 	if a := nixspace.AccessFrom(ctx); a != nil {
-		return &scope{tx, a}
+		return &scope{tx, a, r.Quota}
 	}
 	return tx
 }

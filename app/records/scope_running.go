@@ -148,6 +148,9 @@ func (x scopedSessions) Create(ctx context.Context, session *nixspace.Session) e
 	if err := x.s.environment(ctx, session.EnvironmentID, nixspace.RoleDeveloper, "environment", string(session.EnvironmentID)); err != nil {
 		return err
 	}
+	if err := x.s.place(ctx, session.EnvironmentID); err != nil {
+		return err
+	}
 	return x.s.raw().Sessions().Create(ctx, session)
 }
 
@@ -184,8 +187,14 @@ func (x scopedSessions) List(ctx context.Context, f nixspace.SessionFilter) ([]n
 }
 
 func (x scopedSessions) Transition(ctx context.Context, c nixspace.SessionChange) (*nixspace.Session, error) {
-	if _, err := x.named(ctx, c.ID, nixspace.RoleDeveloper); err != nil {
+	old, err := x.named(ctx, c.ID, nixspace.RoleDeveloper)
+	if err != nil {
 		return nil, err
+	}
+	if c.Restart {
+		if err := x.s.place(ctx, old.EnvironmentID); err != nil {
+			return nil, err
+		}
 	}
 	return x.s.raw().Sessions().Transition(ctx, c)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/api/web"
+	"github.com/nixspace/nixspace/app/records"
 	"github.com/nixspace/nixspace/cmd/nixspace/client"
 	"github.com/nixspace/nixspace/cmd/nixspace/server"
 	"github.com/nixspace/nixspace/cmd/nixspace/term"
@@ -31,6 +32,7 @@ type upCmd struct {
 	LogFormat   string   `name:"log-format" env:"NIXSPACE_LOG_FORMAT" enum:"text,json" default:"text" placeholder:"text|json" help:"How the log on standard error is written (${default}). With json, steps are log lines too."`
 	LogLevel    string   `name:"log-level" env:"NIXSPACE_LOG_LEVEL" enum:",debug,info,warn,error" default:"" placeholder:"LEVEL" help:"The least grave lines to log: debug, info, warn or error (warn on a terminal, which shows the steps themselves, else info)."`
 	tlsFlags
+	quotaFlags
 	networks
 	codeLimit
 	MaxImport int64 `env:"NIXSPACE_MAX_IMPORT" default:"16384" placeholder:"MIB" help:"How many MiB a file to import may have (${default}). What is in it may have eight times as many, unpacked."`
@@ -44,6 +46,12 @@ type tlsFlags struct {
 	TLSListen string `name:"tls-listen" env:"NIXSPACE_TLS_LISTEN" placeholder:"HOST:PORT" help:"Where to listen for HTTPS too, for other machines. It takes --tls-cert and --tls-key, and the names in the certificate given with --host. The other address stays as it is, for this machine."`
 	TLSCert   string `name:"tls-cert" env:"NIXSPACE_TLS_CERT" type:"path" placeholder:"FILE" help:"The certificate, with its chain, in PEM. It is read again when it changes."`
 	TLSKey    string `name:"tls-key" env:"NIXSPACE_TLS_KEY" type:"path" placeholder:"FILE" help:"The certificate's private key, in PEM."`
+}
+
+// quotaFlags are the flags that bound those who have an account.
+type quotaFlags struct {
+	UserSessions    int `name:"max-user-sessions" env:"NIXSPACE_MAX_USER_SESSIONS" default:"0" placeholder:"N" help:"How many sessions with a machine somebody who has an account may have at a time; hibernated ones take no place. Any number when 0, which is the default. The owner of the server is not bounded."`
+	ProjectSessions int `name:"max-project-sessions" env:"NIXSPACE_MAX_PROJECT_SESSIONS" default:"0" placeholder:"N" help:"How many a project may have at a time, as far as those who have an account start them. Any number when 0, which is the default."`
 }
 
 // config fails where only a part of it is given.
@@ -131,7 +139,7 @@ func (c *upCmd) Run(ctx context.Context, g *globals, std streams) error {
 
 	show := &progressShower{d: d, log: log}
 	err = server.Run(ctx, server.Config{
-		State: state, Listen: c.Listen, TLS: https, Hosts: c.Hosts, PreviewDomain: c.Previews, PathPrefix: c.PathPrefix, DatabaseURL: c.DatabaseURL, PGBin: c.PGBin,
+		State: state, Listen: c.Listen, TLS: https, Quota: records.Quota{UserSessions: c.UserSessions, ProjectSessions: c.ProjectSessions}, Hosts: c.Hosts, PreviewDomain: c.Previews, PathPrefix: c.PathPrefix, DatabaseURL: c.DatabaseURL, PGBin: c.PGBin,
 		Version: version, Log: log, Parts: server.Real(server.Settings{Accel: c.Accel, Mirror: c.Mirror, PrivateNetworks: c.PrivateNetworks, Reach: reach}),
 		Code: c.limits(), MaxImport: max(c.MaxImport, 1) << 20, Collect: server.Collect{Every: time.Duration(c.collectPolicy.Every), OlderThan: time.Duration(c.collectPolicy.OlderThan), Sessions: c.collectPolicy.Sessions}, Rest: server.Rest{OnExit: server.OnExit(c.OnExit), HibernateAfter: c.HibernateAfter, Prewarm: c.Prewarm}, Report: show.step, Progress: d.Report, Force: force,
 		Ready: func(ctx context.Context, r server.Running) error {

@@ -177,6 +177,16 @@ func (s members) List(ctx context.Context, project nixspace.ID) ([]nixspace.Memb
 	return list, nil
 }
 
+func (s members) Occupied(ctx context.Context, user, project nixspace.ID) (ofUser, ofProject int, err error) {
+	for _, name := range []string{"sessions of user " + string(user), "sessions of project " + string(project)} {
+		if err := s.q.LockOccupied(ctx, name); err != nil {
+			return 0, 0, mapError(err, "count sessions")
+		}
+	}
+	row, err := s.q.Occupied(ctx, db.OccupiedParams{UserID: user, ProjectID: project})
+	return int(row.OfUser), int(row.OfProject), mapError(err, "count sessions")
+}
+
 func (s members) RolesOf(ctx context.Context, user nixspace.ID) (map[nixspace.ID]nixspace.Role, error) {
 	rows, err := s.q.RolesOf(ctx, &user)
 	if err != nil {

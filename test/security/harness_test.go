@@ -26,6 +26,7 @@ import (
 	"github.com/nixspace/nixspace/app"
 	"github.com/nixspace/nixspace/app/apptest"
 	"github.com/nixspace/nixspace/app/environments"
+	"github.com/nixspace/nixspace/app/records"
 	"github.com/nixspace/nixspace/app/sessions"
 	"github.com/nixspace/nixspace/state/postgres"
 	"github.com/nixspace/nixspace/state/postgres/postgrestest"
@@ -83,7 +84,9 @@ func (l *logBuffer) String() string {
 	return l.b.String()
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T) *world { return newWorldWith(t, records.Quota{}) }
+
+func newWorldWith(t *testing.T, quota records.Quota) *world {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	t.Cleanup(cancel)
@@ -101,7 +104,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, db: d, log: log, token: auth.RandomToken(), jobs: &apptest.Jobs{}}
 	w.app = app.New(app.Config{
 		Store: w.jobs.Over(d), Packages: apptest.NewPackages(), Machines: apptest.NewMachines(), Workspaces: store, Jobs: w.jobs,
-		Log: logger, Secrets: bytes.Repeat([]byte{7}, 32),
+		Log: logger, Quota: quota, Secrets: bytes.Repeat([]byte{7}, 32),
 	})
 	run, end := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -302,4 +305,18 @@ func codeOf(b []byte) string {
 	var p struct{ Error struct{ Code string } }
 	_ = json.Unmarshal(b, &p)
 	return p.Error.Code
+}
+
+// errorOf is the code of the first error of an answer, of GraphQL or of a route.
+func errorOf(b []byte) string {
+	var answer struct {
+		Errors []struct{ Extensions struct{ Code string } }
+	}
+	if err := json.Unmarshal(b, &answer); err != nil {
+		return "no JSON"
+	}
+	if len(answer.Errors) > 0 {
+		return answer.Errors[0].Extensions.Code
+	}
+	return codeOf(b)
 }

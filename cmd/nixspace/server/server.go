@@ -25,6 +25,7 @@ import (
 	"github.com/nixspace/nixspace/app/collect"
 	"github.com/nixspace/nixspace/app/environments"
 	"github.com/nixspace/nixspace/app/fetches"
+	"github.com/nixspace/nixspace/app/records"
 	"github.com/nixspace/nixspace/app/sessions"
 	"github.com/nixspace/nixspace/internal/statedir"
 	"github.com/nixspace/nixspace/internal/telemetry"
@@ -45,6 +46,7 @@ type Config struct {
 	// when empty.
 	PreviewDomain string
 	TLS           TLS
+	Quota         records.Quota // of those who have an account
 	// PathPrefix is the path below which a proxy puts the server; empty for none.
 	PathPrefix  string
 	DatabaseURL string // empty for a private PostgreSQL in the state directory
@@ -308,6 +310,7 @@ func (s *server) openApp(ctx context.Context) (string, error) {
 		return "", err
 	}
 	s.running.App = app.New(app.Config{
+		Quota:   s.cfg.Quota,
 		Secrets: secrets,
 		Store:   s.db, Packages: s.packages, Machines: s.machines, Workspaces: s.workspaces, Jobs: s.queue, Sources: parts, Prebuilds: s.queue,
 		Log: s.cfg.Log.With("part", "app"), HibernateAfter: s.cfg.HibernateAfter, Prewarms: prewarms,

@@ -473,6 +473,16 @@ func (q *Queries) InsertTeamMember(ctx context.Context, arg InsertTeamMemberPara
 	return result.RowsAffected(), nil
 }
 
+const lockOccupied = `-- name: LockOccupied :exec
+SELECT pg_advisory_xact_lock(hashtextextended($1, 90))
+`
+
+// One lock at a time, always in this order.
+func (q *Queries) LockOccupied(ctx context.Context, name string) error {
+	_, err := q.db.Exec(ctx, lockOccupied, name)
+	return err
+}
+
 const members = `-- name: Members :many
 SELECT m.project_id, m.user_id, m.team_id, m.role, m.created_at, p.slug, COALESCE(u.name, t.name)::text AS who
 FROM project_members AS m JOIN projects AS p ON p.id = m.project_id
@@ -512,6 +522,29 @@ func (q *Queries) Members(ctx context.Context, projectID nixspace.ID) ([]Members
 		return nil, err
 	}
 	return items, nil
+}
+
+const occupied = `-- name: Occupied :one
+SELECT count(*) FILTER (WHERE s.created_by = $1) AS of_user, count(*) FILTER (WHERE e.project_id = $2) AS of_project
+FROM sessions AS s JOIN environments AS e ON e.id = s.environment_id
+WHERE s.status IN ('creating', 'running', 'stopping') AND (s.created_by = $1 OR e.project_id = $2)
+`
+
+type OccupiedParams struct {
+	UserID    nixspace.ID
+	ProjectID nixspace.ID
+}
+
+type OccupiedRow struct {
+	OfUser    int64
+	OfProject int64
+}
+
+func (q *Queries) Occupied(ctx context.Context, arg OccupiedParams) (OccupiedRow, error) {
+	row := q.db.QueryRow(ctx, occupied, arg.UserID, arg.ProjectID)
+	var i OccupiedRow
+	err := row.Scan(&i.OfUser, &i.OfProject)
+	return i, err
 }
 
 const openProjects = `-- name: OpenProjects :many

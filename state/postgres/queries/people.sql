@@ -54,6 +54,15 @@ FROM project_members AS m JOIN projects AS p ON p.id = m.project_id
     LEFT JOIN users AS u ON u.id = m.user_id LEFT JOIN teams AS t ON t.id = m.team_id
 WHERE m.project_id = @project_id ORDER BY who;
 
+-- One lock at a time, always in this order.
+-- name: LockOccupied :exec
+SELECT pg_advisory_xact_lock(hashtextextended(@name, 90));
+
+-- name: Occupied :one
+SELECT count(*) FILTER (WHERE s.created_by = @user_id) AS of_user, count(*) FILTER (WHERE e.project_id = @project_id) AS of_project
+FROM sessions AS s JOIN environments AS e ON e.id = s.environment_id
+WHERE s.status IN ('creating', 'running', 'stopping') AND (s.created_by = @user_id OR e.project_id = @project_id);
+
 -- name: RolesOf :many
 SELECT pm.project_id, pm.role FROM project_members AS pm
 WHERE pm.user_id = @user_id OR pm.team_id IN (SELECT t.team_id FROM team_members AS t WHERE t.user_id = @user_id);
