@@ -91,7 +91,7 @@ var operations = slices.Concat(
 	members(writes(dev, "Mutation.createProject", "PUT /api/v1/imports", "Mutation.saveTemplate")),
 	// Work.
 	writes(dev, "Mutation.branch", "Mutation.branchWithData", "Mutation.build", "Mutation.cancelBuild", "Mutation.change", "Mutation.addEnvironment", "Mutation.changeCode",
-		"Mutation.startExperiment", "Mutation.repeatExperiment", "Mutation.cancelExperiment", "Mutation.resumeExperiment",
+		"Mutation.startExperiment", "Mutation.repeatExperiment", "Mutation.cancelExperiment", "Mutation.resumeExperiment", "Mutation.removeExperiment",
 		"Mutation.requestPrebuild", "Mutation.cancelPrebuild", "Mutation.removePrebuild", "Mutation.cherryPick",
 		"Mutation.closeTerminal", "Mutation.controlService", "Mutation.createTag", "Mutation.deleteTag", "Mutation.fork", "Mutation.hibernateSession",
 		"Mutation.merge", "Mutation.migrateData", "Mutation.recoverSession", "Mutation.removeSession", "Mutation.removeSnapshot",

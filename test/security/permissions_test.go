@@ -208,6 +208,7 @@ func (w *world) requests() map[string]request {
 		"Mutation.startExperiment":       q(`mutation{startExperiment(input:{kind:RUN,refs:["shop"],command:["true"]}){id}}`),
 		"Mutation.repeatExperiment":      q(`mutation{repeatExperiment(ref:"99"){id}}`),
 		"Mutation.cancelExperiment":      q(`mutation{cancelExperiment(ref:"99"){id}}`),
+		"Mutation.removeExperiment":      q(`mutation{removeExperiment(ref:"99"){id}}`),
 		"Mutation.resumeExperiment":      q(`mutation{resumeExperiment(ref:"99"){id}}`),
 		"Subscription.experimentUpdates": q(`subscription{experimentUpdates(ref:"99"){experiment{id}}}`),
 		"Query.gitSettings":              q(`{gitSettings{name}}`),
