@@ -3,6 +3,7 @@
 package system
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
@@ -87,7 +88,8 @@ func TestReady(t *testing.T) {
 func TestFlakeInput(t *testing.T) {
 	forge, git := serveGit(t)
 	rev := commitFiles(t, git, "lib", map[string]string{
-		"flake.nix": `{ outputs = _: { greeting = "hello from afar"; data = ./data; }; }`, "data/a.txt": "some data\n", "sub/deep.txt": "x\n",
+		"flake.nix": `{ outputs = _: { greeting = "hello from afar"; data = ./data; }; }`, "data/a.txt": "some data\n",
+		"nonce": rand.Text(), // so that no store has it already
 	})
 	tree := filepath.Join(t.TempDir(), "tree")
 	git("worktree", "add", "-q", tree, rev)
