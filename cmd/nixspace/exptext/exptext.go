@@ -205,7 +205,9 @@ func compared(e *client.Experiment) ([]table, []string, error) {
 				row[9] = verdict(d, m)
 				if d.Verdict != measure.Missing {
 					row[6], row[7] = percent(d.Change, true), percent(d.Lo, true)+" … "+percent(d.Hi, true)
-					row[8] = fmt.Sprintf("%.4f", d.Adjusted)
+					if row[8] = fmt.Sprintf("%.4f", d.Adjusted); d.Adjusted < 0.0001 {
+						row[8] = "<0.0001"
+					}
 				}
 				raw = append(raw[:14], num(d.Change), num(d.Lo), num(d.Hi), num(d.P), num(d.Adjusted), num(d.Effect), string(d.Verdict))
 			}

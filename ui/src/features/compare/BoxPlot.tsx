@@ -125,7 +125,7 @@ export function BoxPlot(props: { measure: Measure; confidence: number }) {
                       </Show>
                     </td>
                     <td class="right">
-                      <Show when={d()}>{(d) => d().adjusted.toFixed(4)}</Show>
+                      <Show when={d()}>{(d) => (d().adjusted < 0.0001 ? "< 0.0001" : d().adjusted.toFixed(4))}</Show>
                     </td>
                     <td class="nowrap">
                       <Show when={d()} fallback={<span class="faint">compared with</span>}>

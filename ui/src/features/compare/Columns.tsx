@@ -77,9 +77,11 @@ function Column(props: { label: string; run: Run | undefined; live: Record<strin
           )}
         </Show>
       </div>
-      <pre class="run-output" tabindex="0">
-        {text()}
-      </pre>
+      <Show when={text() || !props.run?.finishedAt}>
+        <pre class="run-output" tabindex="0">
+          {text()}
+        </pre>
+      </Show>
       <Show when={props.run?.finishedAt && stored() === undefined}>
         <div class="run-more">
           <Button small onClick={load}>

@@ -94,7 +94,8 @@ export function value(v: number, unit: string): string {
   return `${Number(v.toPrecision(6))}${unit ? ` ${unit}` : ""}`;
 }
 
-export const percent = (x: number, sign = false): string => `${sign && x > 0 ? "+" : ""}${(100 * x).toFixed(1)} %`;
+export const percent = (x: number, sign = false): string =>
+  `${x < 0 ? "−" : sign && x > 0 ? "+" : ""}${(100 * Math.abs(x)).toFixed(1)} %`;
 
 /** What a difference means, and whether that is good. */
 export function verdict(d: Difference, m: Measure): { text: string; tone: "green" | "red" | "grey" } {
