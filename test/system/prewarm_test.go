@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // TestPrewarm waits for what sessions start from to be made in the background, is
@@ -21,11 +20,11 @@ func TestPrewarm(t *testing.T) {
 	}
 	ok(t, state, "create", "warm", dir)
 	// The first try is killed with its server, as soon as it has a machine.
-	waitUntil(t, "a template is being made", func() bool { return len(machinesOf(t, state)) > 0 })
+	eventually(t, "a template is being made", func() bool { return len(machinesOf(t, state)) > 0 })
 	s.signal(syscall.SIGKILL)
 	<-s.done
 	s = up(t, state, "--no-quickstart", "--prewarm")
-	waitUntil(t, "a template is there", func() bool {
+	eventually(t, "a template is there", func() bool {
 		found, err := filepath.Glob(filepath.Join(state, "volumes/templates/*/saved"))
 		if err != nil {
 			t.Fatal(err)
@@ -44,15 +43,5 @@ func TestPrewarm(t *testing.T) {
 	s.interrupt()
 	if left := processes(t, state); len(left) > 0 {
 		t.Errorf("left: %v", left)
-	}
-}
-
-// waitUntil looks until something holds.
-func waitUntil(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !holds(); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("it never came that %s", what)
-		}
 	}
 }

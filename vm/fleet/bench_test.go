@@ -15,8 +15,9 @@ import (
 	"github.com/nixspace/nixspace/vm/vmtest"
 )
 
-// benchHost is a host whose machines have a service, and a template.
-func benchHost(b *testing.B) (context.Context, *Local, nixspace.MachineSpec) {
+// benchHost is a host whose machines have a service, and a template. What its store
+// holds besides is there from the beginning: other puts it there.
+func benchHost(b *testing.B, other ...func(context.Context, *vmtest.Kit, *nixspace.MachineSpec)) (context.Context, *Local, nixspace.MachineSpec) {
 	b.Helper()
 	kit := vmtest.New(b)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*vmtest.Patience)
@@ -55,6 +56,9 @@ func benchHost(b *testing.B) (context.Context, *Local, nixspace.MachineSpec) {
 		Services: []nixspace.Service{{
 			Name: "echo", Argv: []string{"serve", "7000"}, Ready: nixspace.Probe{TCP: 7000}, Early: true,
 		}},
+	}
+	for _, f := range other {
+		f(ctx, kit, &spec)
 	}
 	if _, err := l.Prewarm(ctx, spec); err != nil {
 		b.Fatal(err)
