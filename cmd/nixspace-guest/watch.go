@@ -64,7 +64,7 @@ func watch(args []string) error {
 				}
 				changes[e.Name] = merged(changes, e.Name, kind)
 			}
-		case <-w.Errors: // too much at once: the editor looks at the whole again
+		case _ = <-w.Errors: // too much at once: the editor looks at the whole again
 			changes[t.root] = updated
 			timer.Reset(calm)
 		case <-timer.C:

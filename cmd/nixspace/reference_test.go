@@ -24,6 +24,7 @@ const referenceFile = "../../docs/configuration.md"
 var otherVariables = []struct{ name, help string }{
 	{"NIXSPACE_KERNEL", "A folder with the guest kernel: `vmlinuz` and `modules`. Without it, the one that `scripts/kernel` fetched, else the newest in `/boot`."},
 	{"NIXSPACE_AGENT", "The guest agent to put into machines, instead of the one that `nixspace` carries. It must be a static program."},
+	{"NIXSPACE_GUEST", "The program to put into machines for SSH, files and editors, instead of the one that `nixspace` carries. It must be a static program."},
 	{"NIXSPACE_DOWNLOAD_CACHE", "A folder in which checked downloads are kept and looked for before a registry is asked, so that several state directories and fresh machines share them. Without it nothing is kept: what was fetched is in the Nix store."},
 	{"OTEL_EXPORTER_OTLP_ENDPOINT", "Turns traces on: the address of a collector that takes OTLP over HTTP. The other `OTEL_` variables mean what they mean everywhere; `OTEL_SDK_DISABLED=true` turns traces off."},
 	{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "The same, for traces alone."},

@@ -26,8 +26,11 @@ func TestSmaller(t *testing.T) {
 		files          map[string]string
 		want           string // key: message prefix, one a line
 	}{
-		{"heavy and silent", "[packages]\nnodejs = \"22\"\ngcc = \"14\"\njq = \"1.7\"\n[scripts]\nx = \"node x.js\"\n", map[string]string{"package.json": "{}"},
-			"smaller:packages.gcc: without gcc the environment is 150.0 MiB smaller, and nothing seems to use it"},
+		{
+			"heavy and silent", "[packages]\nnodejs = \"22\"\ngcc = \"14\"\njq = \"1.7\"\n[scripts]\nx = \"node x.js\"\n",
+			map[string]string{"package.json": "{}"},
+			"smaller:packages.gcc: without gcc the environment is 150.0 MiB smaller, and nothing seems to use it",
+		},
 		{"heavy and called", "[packages]\nnodejs = \"22\"\ngcc = \"14\"\n[scripts]\nx = \"node x.js\"\nbuild = \"gcc -o x x.c\"\n", map[string]string{"package.json": "{}"}, ""},
 		{"a service", "[packages]\nnodejs = \"22\"\npostgresql = \"17\"\n[services.postgresql]\ndatabases = [\"x\"]\n[scripts]\nx = \"node x.js\"\n", map[string]string{"package.json": "{}"}, ""},
 		{"without code nothing is known", "[packages]\nnodejs = \"22\"\ngcc = \"14\"\n", nil, ""},

@@ -74,8 +74,16 @@ func git(ctx context.Context, dir string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", dir}, args...)...)
 	env := slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "GIT_") })
 	settings := [][2]string{
-		{"core.fsmonitor", "false"}, {"core.hooksPath", "/dev/null"}, {"protocol.allow", "never"}, {"protocol.file.allow", "always"},
-		{"safe.directory", "*"}, {"gc.auto", "0"}, {"maintenance.auto", "false"}, {"pack.threads", "1"}, {"credential.helper", ""}, {"core.pager", "cat"},
+		{"core.fsmonitor", "false"},
+		{"core.hooksPath", "/dev/null"},
+		{"protocol.allow", "never"},
+		{"protocol.file.allow", "always"},
+		{"safe.directory", "*"},
+		{"gc.auto", "0"},
+		{"maintenance.auto", "false"},
+		{"pack.threads", "1"},
+		{"credential.helper", ""},
+		{"core.pager", "cat"},
 	}
 	env = append(env, "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_TERMINAL_PROMPT=0", "GIT_NO_LAZY_FETCH=1", "GIT_OPTIONAL_LOCKS=0",
 		"GIT_CONFIG_COUNT="+strconv.Itoa(len(settings)))
