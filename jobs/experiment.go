@@ -2,10 +2,8 @@ package jobs
 
 import (
 	"context"
-	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 
 	"github.com/nixspace/nixspace"
@@ -41,20 +39,7 @@ func (experimentArgs) InsertOpts() river.InsertOpts {
 
 // EnqueueExperiment implements experiments.Jobs.
 func (q *Queue) EnqueueExperiment(ctx context.Context, tx records.Tx, experiment nixspace.ID) error {
-	t, ok := tx.(interface{ PgxTx() pgx.Tx })
-	if !ok {
-		return fmt.Errorf("queue experiment %s: %T is no PostgreSQL transaction", experiment, tx)
-	}
-	var err error
-	if p := t.PgxTx(); p != nil {
-		_, err = q.client.InsertTx(ctx, p, experimentArgs{experiment}, nil)
-	} else {
-		_, err = q.client.Insert(ctx, experimentArgs{experiment}, nil)
-	}
-	if err != nil {
-		return fmt.Errorf("queue experiment %s: %w", experiment, err)
-	}
-	return nil
+	return q.enqueue(ctx, tx, experimentArgs{experiment}, nil, "experiment", experiment)
 }
 
 // CancelExperiment implements experiments.Jobs. There may be nothing to cancel.

@@ -19,61 +19,55 @@ import (
 // outcome could not be recorded.
 func (u *UseCases) RunExperiment(ctx context.Context, id nixspace.ID) error {
 	ctx = nixspace.AsSystem(ctx)
-	run, end, other := u.running.Begin(ctx, id)
-	if end == nil {
-		select {
-		case <-other.Done:
-			return nil
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	defer end()
 	tx := u.cfg.Records.Store.Read()
-	e, err := tx.Experiments().ByID(ctx, id)
-	if err != nil || e.Status.Final() {
-		return err
-	}
-	w := &worker{u: u, e: e, tx: tx, done: map[string]*nixspace.ExperimentRun{}}
-	defer u.live.forget(id)
-	// What an attempt that was killed left behind goes first.
-	if err := w.clear(run); err != nil {
-		return err
-	}
-	if e.Status == nixspace.BuildQueued {
-		e.Status, e.StartedAt = nixspace.BuildRunning, records.Now()
-		if moved, err := tx.Experiments().Step(run, e, nixspace.BuildQueued); err != nil || !moved {
+	var w *worker // set once the work is ours
+	defer func() {
+		if w != nil {
+			u.live.forget(id)
+		}
+	}()
+	return u.running.Run(ctx, id, work.Attempt{
+		What: "experiment",
+		Claim: func(ctx context.Context) (bool, error) {
+			e, err := tx.Experiments().ByID(ctx, id)
+			if err != nil || e.Status.Final() {
+				return false, err
+			}
+			w = &worker{u: u, e: e, tx: tx, done: map[string]*nixspace.ExperimentRun{}}
+			// What an attempt that was killed left behind goes first.
+			if err := w.clear(ctx); err != nil || e.Status != nixspace.BuildQueued {
+				return err == nil, err
+			}
+			e.Status, e.StartedAt = nixspace.BuildRunning, records.Now()
+			return tx.Experiments().Step(ctx, e, nixspace.BuildQueued)
+		},
+		Do: func(ctx context.Context) error { return errors.Join(w.work(ctx), w.clear(ctx)) },
+		Requeue: func(ctx context.Context) error {
+			w.e.Status, w.e.StartedAt = nixspace.BuildQueued, time.Time{}
+			_, err := tx.Experiments().Step(ctx, w.e, nixspace.BuildRunning)
 			return err
-		}
-	}
-	err = w.work(run)
-	err = errors.Join(err, w.clear(run))
-	record, cancel := context.WithTimeout(context.WithoutCancel(ctx), work.RecordLimit)
-	defer cancel()
-	if err != nil && run.Err() != nil {
-		if errors.Is(context.Cause(run), work.ErrSuperseded) {
-			return nil // CancelExperiment recorded it
-		}
-		e.Status, e.StartedAt = nixspace.BuildQueued, time.Time{}
-		if _, err := tx.Experiments().Step(record, e, nixspace.BuildRunning); err != nil {
-			return err
-		}
-		return fmt.Errorf("experiment %d was interrupted: %w", e.Number, context.Cause(run))
-	}
+		},
+		Finish: func(ctx context.Context, err error) error { return w.finish(ctx, err) },
+	})
+}
+
+// finish records how an experiment ended: with its answer, or with an error.
+func (w *worker) finish(ctx context.Context, err error) error {
+	e := w.e
 	e.Status, e.FinishedAt, e.Error, e.ErrorCode = nixspace.BuildSucceeded, records.Now(), "", ""
 	if err != nil {
 		e.Status = nixspace.BuildFailed
-		e.Error, e.ErrorCode = work.Explain(u.cfg.Log, "an experiment failed", err)
+		e.Error, e.ErrorCode = work.Explain(w.u.cfg.Log, "an experiment failed", err)
 	}
-	return u.cfg.Records.Write(record, func(_ nixspace.Actor, tx records.Tx) error {
-		if moved, err := tx.Experiments().Step(record, e, nixspace.BuildRunning); err != nil || !moved {
+	return w.u.cfg.Records.Write(ctx, func(_ nixspace.Actor, tx records.Tx) error {
+		if moved, err := tx.Experiments().Step(ctx, e, nixspace.BuildRunning); err != nil || !moved {
 			return err
 		}
 		message := fmt.Sprintf("experiment %d (%s) is complete", e.Number, e.Kind)
 		if e.Error != "" {
 			message = fmt.Sprintf("experiment %d (%s) failed: %s", e.Number, e.Kind, records.FirstLine(e.Error))
 		}
-		return tx.Events().Append(record, &nixspace.Event{
+		return tx.Events().Append(ctx, &nixspace.Event{
 			At: e.FinishedAt, Kind: "experiment." + string(e.Status), ProjectID: e.ProjectID, Actor: e.Author, Message: message,
 			Data: map[string]any{"experiment": e.ID, "number": e.Number},
 		})
