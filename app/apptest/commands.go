@@ -62,7 +62,7 @@ func (p *command) Stderr() io.Reader           { return strings.NewReader("") }
 func (p *command) Resize(uint16, uint16) error { return nil }
 func (p *command) Signal(string) error         { return nil }
 func (p *command) Wait() (int, error)          { <-p.done; return p.code, p.err }
-func (p *command) Usage() *nixspace.Usage { return &nixspace.Usage{Wall: p.took, Memory: 1 << 20} }
+func (p *command) Usage() *nixspace.Usage      { return &nixspace.Usage{Wall: p.took, Memory: 1 << 20} }
 
 func (p *command) Close() error {
 	p.stop()
