@@ -175,6 +175,9 @@ func watchSignals(ctx context.Context, d *term.Display, log *slog.Logger) (conte
 		watched = append(watched, syscall.SIGHUP)
 	}
 	signal.Notify(signals, watched...)
+	// Without this, the first word to an output that nobody reads any more would end
+	// the program, and with it the clean end of everything that it started.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	done := make(chan struct{})
 	go func() {
 		for n := 1; ; n++ {

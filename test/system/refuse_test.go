@@ -3,6 +3,7 @@
 package system
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/rand"
 	"net"
@@ -195,6 +196,37 @@ func TestFullDisk(t *testing.T) {
 	ok(t, state, "create", "full", code)
 	s.interrupt()
 	noLoopLeft(t, state) // it would keep the disk busy
+}
+
+// TestOutputGone takes away who reads the server's output, as a terminal that is
+// closed does, and then ends the server.
+func TestOutputGone(t *testing.T) {
+	state := stateDir(t)
+	argv := upCommand(t, state, "--no-quickstart")
+	cmd := exec.Command(argv[0], argv[1:]...)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stdout, cmd.Stderr = w, w
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	lines := bufio.NewScanner(r)
+	for ready := false; !ready; ready = strings.Contains(lines.Text(), "NixSpace is ready") {
+		if !lines.Scan() {
+			t.Fatalf("it ended: %v", cmd.Wait())
+		}
+	}
+	r.Close()
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("nixspace up ended with %v", err)
+	}
+	nothingLeft(t, state)
 }
 
 // TestNoQEMU starts a session where there is no QEMU.
