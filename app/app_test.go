@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -56,6 +57,7 @@ type host struct {
 
 	hibernateAfter time.Duration
 	prewarms       sessions.Prewarms
+	away           away   // the database, for the App
 	stop           func() // ends App.Run and waits for it; call it to play a shutdown
 }
 
@@ -87,11 +89,31 @@ func newHostOver(ctx context.Context, t testing.TB, d *postgres.DB) *host {
 	return h
 }
 
+// away is a database that is away for some writes.
+type away struct {
+	nixspace.Database
+	writes atomic.Int64  // that fail from now on
+	kind   nixspace.Kind // they fail with
+}
+
+func (a *away) InTx(ctx context.Context, fn func(nixspace.Tx) error) error {
+	if a.writes.Add(-1) >= 0 {
+		return nixspace.Errorf(a.kind, "database_unavailable", "the database is away")
+	}
+	return a.Database.InTx(ctx, fn)
+}
+
+// Reachable implements nixspace.ReachableStore, where the database does.
+func (a *away) Reachable(ctx context.Context) (*nixspace.Reachable, error) {
+	return a.Database.(nixspace.ReachableStore).Reachable(ctx)
+}
+
 // start begins a new App over what h has, as a server does that starts.
 func (h *host) start(t testing.TB) {
 	t.Helper()
+	h.away.Database = h.jobs.Over(h.db)
 	h.App = app.New(app.Config{
-		Store: h.jobs.Over(h.db), Packages: h.packages, Machines: h.machines, Workspaces: h.workspaces, Jobs: h.jobs, HibernateAfter: h.hibernateAfter, Prewarms: h.prewarms,
+		Store: &h.away, Packages: h.packages, Machines: h.machines, Workspaces: h.workspaces, Jobs: h.jobs, HibernateAfter: h.hibernateAfter, Prewarms: h.prewarms,
 		Experiments: h.jobs.Experiments(),
 		Log:         slog.New(slog.NewTextHandler(testWriter{t}, nil)),
 	})

@@ -327,3 +327,46 @@ func TestReconcileHibernation(t *testing.T) {
 		}
 	}
 }
+
+// TestDatabaseAway has the database away when something is recorded that has happened
+// already: that a machine came up, and that one did not. Nothing of it is lost, be it
+// for a moment or for longer than anybody tries.
+func TestDatabaseAway(t *testing.T) {
+	h := newHost(t)
+	h.create(t)
+	release := h.machines.Hold()
+	s := h.startSession(t, sessions.StartSession{Ref: "shop"})
+	h.away.kind = nixspace.KindUnavailable
+	h.away.writes.Store(3)
+	release()
+	h.await(t, s.ID, nixspace.SessionRunning)
+	h.hibernated(t, string(s.ID))
+
+	h.machines.Fail(errors.New("no machine"))
+	for _, kind := range []nixspace.Kind{nixspace.KindUnavailable, nixspace.KindInternal} {
+		release := h.machines.Hold()
+		if _, err := h.ResumeSession(h.ctx, string(s.ID)); err != nil {
+			t.Fatal(err)
+		}
+		h.away.kind = kind
+		h.away.writes.Store(1)
+		release()
+		if kind == nixspace.KindInternal { // which nobody tries again
+			for now := s; now.Status != nixspace.SessionHibernated || h.away.writes.Load() >= 0; {
+				if err := h.App.Sweep(h.ctx, time.Now().Add(2*time.Minute)); err != nil {
+					t.Fatal(err)
+				}
+				got, err := h.Session(h.ctx, string(s.ID))
+				if err != nil {
+					t.Fatal(err)
+				}
+				now = *got
+			}
+		}
+		h.await(t, s.ID, nixspace.SessionHibernated)
+	}
+	h.machines.Fail(nil)
+	if _, err := h.Machine(h.ctx, string(s.ID)); err != nil || !h.machines.Spec(s.ID).Resume {
+		t.Errorf("its memory is gone: %v", err)
+	}
+}

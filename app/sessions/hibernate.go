@@ -91,11 +91,9 @@ func unsupported(what string) error {
 }
 
 func (a *UseCases) recordHibernation(ctx context.Context, s *nixspace.Session, reason, code string) (*nixspace.Session, error) {
-	record, cancel := context.WithTimeout(nixspace.AsSystem(context.WithoutCancel(ctx)), work.RecordLimit)
-	defer cancel()
 	a.reports.forget(s.ID)
 	a.activity.forget(s.ID)
-	return a.step(record, nixspace.SessionChange{
+	return a.record(nixspace.AsSystem(ctx), nixspace.SessionChange{
 		ID: s.ID, Generation: s.Generation, From: []nixspace.SessionStatus{nixspace.SessionRunning, nixspace.SessionCreating},
 		To: nixspace.SessionHibernated, Reason: records.CleanText(reason), ReasonCode: code,
 	})
@@ -222,6 +220,7 @@ func (a *UseCases) failStart(ctx context.Context, s *nixspace.Session, reason, c
 			return
 		}
 		a.log.Error("cannot record that a session is still hibernated", "session", s.ID, "error", err)
+		return // Sweep sees to it; ending it would throw its memory away
 	}
 	a.settleEnd(ctx, s, nixspace.SessionChange{
 		From: []nixspace.SessionStatus{nixspace.SessionCreating}, To: nixspace.SessionFailed, Reason: reason, ReasonCode: code,

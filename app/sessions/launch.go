@@ -43,14 +43,14 @@ func (a *UseCases) launch(ctx context.Context, s *nixspace.Session) error {
 func (a *UseCases) bring(ctx context.Context, s *nixspace.Session) {
 	status, err := a.startMachine(ctx, s)
 	if err == nil {
-		record, cancel := context.WithTimeout(context.WithoutCancel(ctx), work.RecordLimit)
-		defer cancel()
 		a.reports.put(status)
-		_, err = a.step(record, nixspace.SessionChange{
+		_, err = a.record(ctx, nixspace.SessionChange{
 			ID: s.ID, Generation: s.Generation, From: []nixspace.SessionStatus{nixspace.SessionCreating}, To: nixspace.SessionRunning,
 			VMID: status.VMID, Driver: status.Driver, Isolation: status.Isolation,
 		})
 		if err == nil {
+			record, cancel := context.WithTimeout(context.WithoutCancel(ctx), work.RecordLimit)
+			defer cancel()
 			a.progress.Poke(s.ID)
 			if s.NeedsSnapshot != "" && !s.Throwaway {
 				a.collectSnapshots(record)

@@ -135,6 +135,11 @@ func (a *UseCases) Sweep(ctx context.Context, now time.Time) error {
 				if err := a.tasks.Start(ctx, func(ctx context.Context) { a.applyEnd(ctx, *m) }); err != nil {
 					return err
 				}
+			} else if s.Status == nixspace.SessionCreating && a.starting.Get(s.ID) == nil && now.Sub(s.Since) > launchGrace {
+				// How its start ended could not be recorded, or its runner goes on alone.
+				if err := a.tasks.Start(ctx, func(ctx context.Context) { a.reconcileSession(ctx, &s) }); err != nil {
+					return err
+				}
 			} else if s.Status == nixspace.SessionRunning {
 				a.hibernateIdle(ctx, &s, now)
 			}

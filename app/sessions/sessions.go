@@ -144,6 +144,25 @@ func (a *UseCases) step(ctx context.Context, c nixspace.SessionChange) (*nixspac
 	return s, err
 }
 
+// record makes a step that has happened already, whether ctx has ended or not. A
+// database that is away comes back in a moment, mostly: it is tried again for as long
+// as records may take. What could not be recorded even so is left to Sweep.
+func (a *UseCases) record(ctx context.Context, c nixspace.SessionChange) (*nixspace.Session, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), work.RecordLimit)
+	defer cancel()
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		s, err := a.step(ctx, c)
+		if nixspace.ErrorKind(err) != nixspace.KindUnavailable {
+			return s, err
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return s, err
+		}
+	}
+}
+
 // sessionEvent appends the event of the state that a session has now.
 func sessionEvent(ctx context.Context, tx records.Tx, actor nixspace.Actor, s *nixspace.Session) error {
 	env, err := records.OneEnvironment(ctx, tx, s.EnvironmentID)
@@ -278,9 +297,7 @@ func (a *UseCases) settleEnd(ctx context.Context, s *nixspace.Session, c nixspac
 	a.activity.forget(s.ID)
 	c.ID, c.Generation = s.ID, s.Generation
 	c.Reason, c.ReasonCode = records.CleanText(c.Reason), records.CleanText(c.ReasonCode)
-	record, cancel := context.WithTimeout(ctx, work.RecordLimit)
-	defer cancel()
-	if _, err := a.step(record, c); err != nil && !records.IsCode(err, "session_moved") && !records.NotFound(err) {
+	if _, err := a.record(ctx, c); err != nil && !records.IsCode(err, "session_moved") && !records.NotFound(err) {
 		a.log.Error("cannot record the end of a session", "session", s.ID, "error", err)
 	}
 	if s.NeedsSnapshot != "" {

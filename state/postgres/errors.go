@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -57,10 +59,17 @@ func mapError(err error, doing string) error {
 		case pg.Code == tooManyConnections, pg.Code[:2] == "57", pg.Code[:2] == "08":
 			return unavailable(err)
 		}
-	case pgconn.SafeToRetry(err):
+	case pgconn.SafeToRetry(err), isBroken(err):
 		return unavailable(err)
 	}
 	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// isBroken reports whether err is a connection that broke: whoever killed the database
+// may have done so in the middle of anything.
+func isBroken(err error) bool {
+	var network *net.OpError
+	return errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // oneError is mapError for queries of one row: no row is kind not_found.
