@@ -7,7 +7,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/nixspace/nixspace"
 )
@@ -111,5 +113,32 @@ func TestCollectTemplates(t *testing.T) {
 		if found, err := p.Collect(later, true); err != nil || len(found) != 0 {
 			t.Errorf("%v, %v", found, err)
 		}
+	})
+}
+
+// Disks are made while what they are copied from is collected all the time.
+func TestCreateWhileCollecting(t *testing.T) {
+	pools(t, func(t *testing.T, p *Pool) {
+		done := make(chan struct{})
+		var collecting sync.WaitGroup
+		collecting.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				if _, err := p.Collect(time.Now().Add(time.Hour), true); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		for range 30 {
+			if _, _, err := p.Create(t.Context(), nixspace.NewID(), 64, nil); err != nil {
+				t.Error(err)
+			}
+		}
+		close(done)
+		collecting.Wait()
 	})
 }

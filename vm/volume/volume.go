@@ -74,19 +74,28 @@ func (p *Pool) Create(ctx context.Context, id nixspace.ID, size int64, seed *See
 		return "", false, err
 	}
 	var finish func(*os.File) error
-	template, err := p.template(ctx, size, seed)
-	if err == nil && seed != nil && seed.Finish != nil {
+	if seed != nil && seed.Finish != nil {
 		// Before anybody sees the disk: half of it may be worth nothing.
 		finish = func(f *os.File) error { return seed.Finish(ctx, f) }
 	}
-	if err != nil {
-		return "", false, fmt.Errorf("format a disk: %w", err)
+	for range collectedMax {
+		template, err := p.template(ctx, size, seed)
+		if err != nil {
+			return "", false, fmt.Errorf("format a disk: %w", err)
+		}
+		if err = p.copyFile(ctx, template, path, finish); err == nil {
+			return path, true, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return "", false, fmt.Errorf("create a disk: %w", err)
+		}
 	}
-	if err := p.copyFile(ctx, template, path, finish); err != nil {
-		return "", false, fmt.Errorf("create a disk: %w", err)
-	}
-	return path, true, nil
+	return "", false, errors.New("create a disk: what it is copied from is collected again and again")
 }
+
+// collectedMax is how often Create makes a template that Collect takes away before it
+// was copied.
+const collectedMax = 100
 
 // Clone makes a copy of one session's disk for another. The disk must not be in
 // use, or its machine must be paused.
