@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -179,10 +180,17 @@ func TestSnapshotsAndTemplates(t *testing.T) {
 		t.Errorf("%+v, %v", list, err)
 	}
 	f := s.Snapshot(a)
-	for range 2 {
-		if err := s.Share(ctx, f); err != nil {
-			t.Fatal(err)
-		}
+	var sharing sync.WaitGroup // as forks do that are made at once
+	for range 8 {
+		sharing.Go(func() {
+			if err := s.Share(ctx, f); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	sharing.Wait()
+	if left, err := filepath.Glob(f.SharedMemory + ".*"); err != nil || len(left) > 0 {
+		t.Errorf("%v is left, %v", left, err)
 	}
 	if info, err := os.Stat(f.SharedMemory); err != nil || info.Size() != 2<<20 {
 		t.Errorf("%v, %v", info, err)

@@ -120,17 +120,19 @@ func (s *Store) Share(ctx context.Context, f Files) error {
 	if _, err := os.Lstat(f.SharedMemory); err == nil {
 		return nil
 	}
-	tmp := f.SharedMemory + ".new"
-	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
+	// Several forks may come here at once: the first of them makes the one that all use.
+	tmp := f.SharedMemory + ".new-" + string(nixspace.NewID())
+	defer func() { _ = os.Remove(tmp) }()
 	if err := s.pool.CloneFile(ctx, f.Memory, tmp); err != nil {
 		return err
 	}
 	if err := os.Chmod(tmp, 0o666); err != nil {
 		return err
 	}
-	return os.Rename(tmp, f.SharedMemory)
+	if err := os.Link(tmp, f.SharedMemory); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
 }
 
 // Describe returns what a host says of a snapshot, with its present sizes.
