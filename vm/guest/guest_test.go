@@ -6,7 +6,9 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -20,6 +22,8 @@ const echoVariable = "NIXSPACE_TEST_ECHO"
 
 // The test program is also the echo server of the suite, when it is asked to be.
 func TestMain(m *testing.M) {
+	// Whoever ignores hangups, as nohup does, hands that on; a machine does not.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	if os.Getenv(echoVariable) != "" {
 		if err := echo(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
