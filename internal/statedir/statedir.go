@@ -275,13 +275,16 @@ func (d *Dir) identity() (string, error) {
 }
 
 // Secret returns 32 random bytes that this directory keeps under a name, the same
-// as long as it exists.
+// as long as it exists. Where the file holds something else it fails with code
+// "secret_damaged": what was encrypted with the key would be lost with a new one.
 func (d *Dir) Secret(name string) ([]byte, error) {
 	b, err := os.ReadFile(d.Path(name))
 	if err == nil {
 		if key, err := hex.DecodeString(strings.TrimSpace(string(b))); err == nil && len(key) == 32 {
 			return key, nil
 		}
+		return nil, nixspace.Errorf(nixspace.KindInvalid, "secret_damaged", "%s holds no key", d.Path(name)).
+			WithHint("bring it back from a backup; moving it away makes a new one, and what was encrypted or signed with the old one is of no use any more")
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, explain(err, d.path)
 	}

@@ -197,3 +197,26 @@ func TestDiskFull(t *testing.T) {
 	_, err = Open(dir)
 	wantCode(t, err, "disk_full")
 }
+
+func TestSecret(t *testing.T) {
+	d := open(t, filepath.Join(t.TempDir(), "state"))
+	defer d.Close()
+	key, err := d.Secret("some.key")
+	if err != nil || len(key) != 32 {
+		t.Fatal(len(key), err)
+	}
+	if again, err := d.Secret("some.key"); err != nil || string(again) != string(key) {
+		t.Errorf("another time it is another key, %v", err)
+	}
+	for _, content := range []string{"", "0123", "no hexadecimal"} {
+		if err := os.WriteFile(d.Path("some.key"), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Secret("some.key"); nixspace.ErrorCode(err) != "secret_damaged" {
+			t.Errorf("%q: %v", content, err)
+		}
+		if b, err := os.ReadFile(d.Path("some.key")); err != nil || string(b) != content {
+			t.Errorf("%q became %q, %v", content, b, err)
+		}
+	}
+}
