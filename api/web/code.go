@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 
-	"github.com/coder/websocket"
-
 	"github.com/nixspace/nixspace"
 	"github.com/nixspace/nixspace/api/code"
 	"github.com/nixspace/nixspace/api/preview"
@@ -30,15 +28,11 @@ func (h *Handler) editor(w http.ResponseWriter, r *http.Request, session nixspac
 func (h *Handler) codeSocket(w http.ResponseWriter, r *http.Request, session nixspace.ID) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{code.Protocol}, CompressionMode: websocket.CompressionDisabled})
-	if err != nil {
-		return // Accept answered
-	}
-	defer conn.CloseNow()
-	if conn.Subprotocol() != code.Protocol {
-		_ = conn.Close(websocket.StatusPolicyViolation, "the subprotocol must be "+code.Protocol)
+	conn := accept(w, r, code.Protocol)
+	if conn == nil {
 		return
 	}
+	defer conn.CloseNow()
 	s, err := h.cfg.App.Session(ctx, string(session))
 	if err != nil {
 		code.Refuse(ctx, conn, err)
@@ -49,10 +43,7 @@ func (h *Handler) codeSocket(w http.ResponseWriter, r *http.Request, session nix
 		code.Refuse(ctx, conn, err)
 		return
 	}
-	defer context.AfterFunc(h.streams, func() {
-		_ = conn.Close(websocket.StatusGoingAway, "the server is stopping")
-		cancel()
-	})()
+	defer h.farewell(conn, cancel)()
 	hello := code.Hello{Session: s.Ref(), Folder: h.cfg.Folder, Platform: h.cfg.Previews.Platform()}
 	if err := code.Serve(ctx, conn, m, hello); err != nil && ctx.Err() == nil {
 		h.cfg.Log.DebugContext(ctx, "editor", "session", s.Ref(), "err", err)

@@ -41,20 +41,13 @@ func (h *Handler) dial(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer guest.Close()
-	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{DialProtocol}, CompressionMode: websocket.CompressionDisabled})
-	if err != nil {
-		return // Accept answered
-	}
-	defer conn.CloseNow()
-	if conn.Subprotocol() != DialProtocol {
-		_ = conn.Close(websocket.StatusPolicyViolation, "the subprotocol must be "+DialProtocol)
+	conn := accept(w, r, DialProtocol)
+	if conn == nil {
 		return
 	}
+	defer conn.CloseNow()
 	conn.SetReadLimit(frameMax)
-	defer context.AfterFunc(h.streams, func() {
-		_ = conn.Close(websocket.StatusGoingAway, "the server is stopping")
-		cancel()
-	})()
+	defer h.farewell(conn, cancel)()
 	relay(ctx, cancel, conn, guest)
 }
 

@@ -57,28 +57,17 @@ func (h *Handler) run(w http.ResponseWriter, r *http.Request, shell bool) {
 		h.fail(w, r, err)
 		return
 	}
-	conn, acceptErr := websocket.Accept(w, r, &websocket.AcceptOptions{
-		Subprotocols:    []string{ExecProtocol},
-		CompressionMode: websocket.CompressionDisabled,
-	})
-	if acceptErr != nil {
-		return // Accept answered
-	}
-	defer conn.CloseNow()
-	if conn.Subprotocol() != ExecProtocol {
-		_ = conn.Close(websocket.StatusPolicyViolation, "the subprotocol must be "+ExecProtocol)
+	conn := accept(w, r, ExecProtocol)
+	if conn == nil {
 		return
 	}
+	defer conn.CloseNow()
 	if err != nil {
 		h.endWithError(ctx, r, conn, err)
 		return
 	}
 	conn.SetReadLimit(frameMax + 1)
-	// The end of a context cuts the connection, so the farewell comes first.
-	defer context.AfterFunc(h.streams, func() {
-		_ = conn.Close(websocket.StatusGoingAway, "the server is stopping")
-		cancel()
-	})()
+	defer h.farewell(conn, cancel)()
 	c, err := readCommand(ctx, conn, shell)
 	if err == nil && c.Terminal != nil {
 		err = h.terminal(ctx, conn, m, c)

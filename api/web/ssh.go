@@ -5,8 +5,6 @@ import (
 	"net"
 	"net/http"
 	"sync"
-
-	"github.com/coder/websocket"
 )
 
 // sshKey answers with the public host key of the SSH server.
@@ -24,20 +22,13 @@ func (h *Handler) ssh(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, err)
 		return
 	}
-	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{DialProtocol}, CompressionMode: websocket.CompressionDisabled})
-	if err != nil {
-		return // Accept answered
-	}
-	defer conn.CloseNow()
-	if conn.Subprotocol() != DialProtocol {
-		_ = conn.Close(websocket.StatusPolicyViolation, "the subprotocol must be "+DialProtocol)
+	conn := accept(w, r, DialProtocol)
+	if conn == nil {
 		return
 	}
+	defer conn.CloseNow()
 	conn.SetReadLimit(frameMax)
-	defer context.AfterFunc(h.streams, func() {
-		_ = conn.Close(websocket.StatusGoingAway, "the server is stopping")
-		cancel()
-	})()
+	defer h.farewell(conn, cancel)()
 	ours, theirs := net.Pipe()
 	var serving sync.WaitGroup
 	serving.Go(func() {

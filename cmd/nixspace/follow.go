@@ -20,6 +20,34 @@ func (g *globals) display(std streams) *term.Display {
 // logTail is how many lines of a failed build's log are shown.
 const logTail = 25
 
+// logView shows a log: all of it as it comes, or its end for what failed.
+type logView struct {
+	d     *term.Display
+	whole bool
+	tail  []string
+}
+
+func (v *logView) line(text string) {
+	text = term.Clean(text)
+	if v.whole {
+		v.d.Printf("%s", text)
+	}
+	if v.tail = append(v.tail, text); len(v.tail) > logTail {
+		v.tail = v.tail[1:]
+	}
+}
+
+// end shows the last lines, unless they were shown already.
+func (v *logView) end(of string) {
+	if v.whole || len(v.tail) == 0 {
+		return
+	}
+	v.d.Printf("the last lines of %s:", of)
+	for _, l := range v.tail {
+		v.d.Printf("  %s", l)
+	}
+}
+
 // followBuild shows a build until it is final, and returns it. A build that did
 // not succeed is an error.
 func followBuild(ctx context.Context, c *client.Client, d *term.Display, b *client.Build, showLog bool) (*client.Build, error) {
@@ -27,7 +55,7 @@ func followBuild(ctx context.Context, c *client.Client, d *term.Display, b *clie
 		return nil, nil
 	}
 	last := b
-	var tail []string
+	log := logView{d: d, whole: showLog}
 	err := c.WatchBuild(ctx, b.ID, func(u client.BuildUpdate) error {
 		switch {
 		case u.Build != nil:
@@ -38,13 +66,7 @@ func followBuild(ctx context.Context, c *client.Client, d *term.Display, b *clie
 		case u.Progress != nil:
 			d.Report(*u.Progress)
 		case u.Line != nil:
-			line := term.Clean(u.Line.Text)
-			if showLog {
-				d.Printf("%s", line)
-			}
-			if tail = append(tail, line); len(tail) > logTail {
-				tail = tail[1:]
-			}
+			log.line(u.Line.Text)
 		}
 		return nil
 	})
@@ -57,12 +79,7 @@ func followBuild(ctx context.Context, c *client.Client, d *term.Display, b *clie
 	case last.Is(nixspace.BuildCanceled):
 		return last, nixspace.Errorf(nixspace.KindCanceled, "build_canceled", "the build was cancelled")
 	case last.Is(nixspace.BuildFailed):
-		if !showLog && len(tail) > 0 {
-			d.Printf("the last lines of the build's log:")
-			for _, l := range tail {
-				d.Printf("  %s", l)
-			}
-		}
+		log.end("the build's log")
 		code, message := last.ErrorCode, last.Error
 		if code == "" {
 			code = "build_failed"

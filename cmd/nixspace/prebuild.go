@@ -70,7 +70,7 @@ func (c *prebuildRunCmd) Run(ctx context.Context, g *globals, std streams) error
 // succeed is an error.
 func followPrebuild(ctx context.Context, c *client.Client, d *term.Display, p *client.Prebuild, showLog bool) (*client.Prebuild, error) {
 	last := p
-	var tail []string
+	log := logView{d: d, whole: showLog}
 	if !p.Final() {
 		err := c.WatchPrebuild(ctx, p.ID, func(u client.PrebuildUpdate) error {
 			switch {
@@ -79,13 +79,7 @@ func followPrebuild(ctx context.Context, c *client.Client, d *term.Display, p *c
 			case u.Progress != nil:
 				d.Report(*u.Progress)
 			case u.Line != nil:
-				line := term.Clean(u.Line.Text)
-				if showLog {
-					d.Printf("%s", line)
-				}
-				if tail = append(tail, line); len(tail) > logTail {
-					tail = tail[1:]
-				}
+				log.line(u.Line.Text)
 			}
 			return nil
 		})
@@ -100,11 +94,8 @@ func followPrebuild(ctx context.Context, c *client.Client, d *term.Display, p *c
 	if !last.Final() {
 		return last, nixspace.Errorf(nixspace.KindUnavailable, "prebuild_lost", "the server told no end of the prebuild").WithHint("ask again: nixspace prebuild %s", last.Environment)
 	}
-	if !showLog && last.Is(nixspace.BuildFailed) && len(tail) > 0 {
-		d.Printf("the last lines of the setup's log:")
-		for _, l := range tail {
-			d.Printf("  %s", l)
-		}
+	if last.Is(nixspace.BuildFailed) {
+		log.end("the setup's log")
 	}
 	code, message := last.ErrorCode, term.Clean(last.Error)
 	if code == "" {

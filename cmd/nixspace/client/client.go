@@ -216,6 +216,16 @@ func (c *Client) Logs(ctx context.Context, session, service string, follow bool)
 // stream returns the body of what is at an address of the server. The caller closes
 // it.
 func (c *Client) stream(ctx context.Context, address string) (io.ReadCloser, error) {
+	res, err := c.get(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	return res.Body, nil
+}
+
+// get returns the answer of an address of the server, which is good. The caller closes
+// its body.
+func (c *Client) get(ctx context.Context, address string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, fmt.Errorf("make a request: %w", err)
@@ -229,7 +239,7 @@ func (c *Client) stream(ctx context.Context, address string) (io.ReadCloser, err
 		defer res.Body.Close()
 		return nil, c.readProblem(res)
 	}
-	return res.Body, nil
+	return res, nil
 }
 
 // lower is a state as people and programs read it: GraphQL's enums in lower

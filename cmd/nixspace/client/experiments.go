@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"time"
 
@@ -191,18 +190,5 @@ func (c *Client) WatchExperiment(ctx context.Context, ref string, f func(Experim
 
 // ExperimentArtifact returns the tar of what a run left; the caller closes it.
 func (c *Client) ExperimentArtifact(ctx context.Context, ref string, seq int) (io.ReadCloser, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.endpoint(fmt.Sprintf("/api/v1/experiments/%s/runs/%d/artifacts", url.PathEscape(ref), seq)), nil)
-	if err != nil {
-		return nil, fmt.Errorf("make a request: %w", err)
-	}
-	req.Header = c.header()
-	res, err := c.http.Do(req)
-	if err != nil {
-		return nil, c.unreachable(err)
-	}
-	if res.StatusCode != http.StatusOK {
-		defer res.Body.Close()
-		return nil, c.readProblem(res)
-	}
-	return res.Body, nil
+	return c.stream(ctx, c.endpoint(fmt.Sprintf("/api/v1/experiments/%s/runs/%d/artifacts", url.PathEscape(ref), seq)))
 }

@@ -34,18 +34,9 @@ func (c *Client) Export(ctx context.Context, ref string, o ExportOptions) (file 
 	if o.History > 0 {
 		q.Set("history", strconv.Itoa(o.History))
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.endpoint("/api/v1/export?"+q.Encode()), nil)
+	res, err := c.get(ctx, c.endpoint("/api/v1/export?"+q.Encode()))
 	if err != nil {
-		return nil, "", fmt.Errorf("make a request: %w", err)
-	}
-	req.Header = c.header()
-	res, err := c.http.Do(req)
-	if err != nil {
-		return nil, "", c.unreachable(err)
-	}
-	if res.StatusCode != http.StatusOK {
-		defer res.Body.Close()
-		return nil, "", c.readProblem(res)
+		return nil, "", err
 	}
 	_, params, _ := mime.ParseMediaType(res.Header.Get("Content-Disposition"))
 	return res.Body, params["filename"], nil
