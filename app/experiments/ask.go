@@ -104,11 +104,7 @@ func (u *UseCases) queue(ctx context.Context, e *nixspace.Experiment) error {
 // RepeatExperiment makes an experiment like an earlier one, over the very same
 // versions.
 func (u *UseCases) RepeatExperiment(ctx context.Context, ref string) (*nixspace.Experiment, error) {
-	tx, err := u.cfg.Records.Read(ctx)
-	if err != nil {
-		return nil, err
-	}
-	old, err := find(ctx, tx, ref)
+	_, old, err := u.find(ctx, ref)
 	if err != nil {
 		return nil, err
 	}

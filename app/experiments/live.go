@@ -111,11 +111,7 @@ const lookEvery = 150 * time.Millisecond
 // they stand and whenever they change, until the experiment has ended or ctx does;
 // the channel is then closed.
 func (u *UseCases) WatchExperiment(ctx context.Context, ref string) (<-chan Update, error) {
-	tx, err := u.cfg.Records.Read(ctx)
-	if err != nil {
-		return nil, err
-	}
-	e, err := find(ctx, tx, ref)
+	tx, e, err := u.find(ctx, ref)
 	if err != nil {
 		return nil, err
 	}

@@ -79,28 +79,31 @@ func (u *UseCases) Experiments(ctx context.Context, kind nixspace.ExperimentKind
 
 // Experiment returns one by its number or ID.
 func (u *UseCases) Experiment(ctx context.Context, ref string) (*nixspace.Experiment, error) {
-	tx, err := u.cfg.Records.Read(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return find(ctx, tx, ref)
+	_, e, err := u.find(ctx, ref)
+	return e, err
 }
 
-func find(ctx context.Context, tx records.Tx, ref string) (*nixspace.Experiment, error) {
+// find returns an experiment, and the records that its actor may use.
+func (u *UseCases) find(ctx context.Context, ref string) (records.Tx, *nixspace.Experiment, error) {
+	tx, err := u.cfg.Records.Read(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
 	if nixspace.ID(ref).Valid() {
-		return tx.Experiments().ByID(ctx, nixspace.ID(ref))
+		e, err := tx.Experiments().ByID(ctx, nixspace.ID(ref))
+		return tx, e, err
 	}
 	n, err := strconv.ParseInt(strings.TrimPrefix(ref, "#"), 10, 64)
 	if err != nil || n < 1 {
-		return nil, nixspace.Errorf(nixspace.KindInvalid, "reference_invalid", "%.100q does not name an experiment", ref).
+		return nil, nil, nixspace.Errorf(nixspace.KindInvalid, "reference_invalid", "%.100q does not name an experiment", ref).
 			WithHint("give its number, as `nixspace experiments` lists it")
 	}
 	e, err := tx.Experiments().ByNumber(ctx, n)
 	if records.NotFound(err) {
-		return nil, nixspace.Errorf(nixspace.KindNotFound, "experiment_unknown", "there is no experiment %d", n).
+		return nil, nil, nixspace.Errorf(nixspace.KindNotFound, "experiment_unknown", "there is no experiment %d", n).
 			WithHint("see them with `nixspace experiments`")
 	}
-	return e, err
+	return tx, e, err
 }
 
 // ExperimentRuns lists the runs of an experiment in the order in which they began.
@@ -128,11 +131,7 @@ func (u *UseCases) ExperimentRun(ctx context.Context, id nixspace.ID, seq int) (
 // ExperimentArtifact returns the archive (tar) of what a run left. It fails with kind
 // not_found where it left nothing.
 func (u *UseCases) ExperimentArtifact(ctx context.Context, ref string, seq int) ([]byte, error) {
-	tx, err := u.cfg.Records.Read(ctx)
-	if err != nil {
-		return nil, err
-	}
-	e, err := find(ctx, tx, ref)
+	tx, e, err := u.find(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
@@ -149,11 +148,7 @@ func (u *UseCases) ExperimentArtifact(ctx context.Context, ref string, seq int) 
 // CancelExperiment interrupts an experiment and returns once nothing of it runs.
 // What it has learned stays; ResumeExperiment goes on from there.
 func (u *UseCases) CancelExperiment(ctx context.Context, ref string) (*nixspace.Experiment, error) {
-	tx, err := u.cfg.Records.Read(ctx)
-	if err != nil {
-		return nil, err
-	}
-	e, err := find(ctx, tx, ref)
+	tx, e, err := u.find(ctx, ref)
 	if err != nil || e.Status.Final() {
 		return e, err
 	}
@@ -181,11 +176,7 @@ func (u *UseCases) CancelExperiment(ctx context.Context, ref string) (*nixspace.
 // ResumeExperiment goes on with an experiment that was interrupted or failed. Runs
 // whose command ended are not made again.
 func (u *UseCases) ResumeExperiment(ctx context.Context, ref string) (*nixspace.Experiment, error) {
-	tx, err := u.cfg.Records.Read(ctx)
-	if err != nil {
-		return nil, err
-	}
-	e, err := find(ctx, tx, ref)
+	tx, e, err := u.find(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
@@ -216,11 +207,7 @@ func (u *UseCases) ResumeExperiment(ctx context.Context, ref string) (*nixspace.
 // RemoveExperiment deletes an experiment that has ended, with all that its runs
 // printed and left, and returns it as it was.
 func (u *UseCases) RemoveExperiment(ctx context.Context, ref string) (*nixspace.Experiment, error) {
-	tx, err := u.cfg.Records.Read(ctx)
-	if err != nil {
-		return nil, err
-	}
-	e, err := find(ctx, tx, ref)
+	tx, e, err := u.find(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
